@@ -1,0 +1,129 @@
+// What can be read of a running node: one row type a `podloom get` noun. Plain data, so that it crosses process boundaries.
+
+export interface NodeRow {
+  readonly name: string;
+  /** `Ready`, `NotReady` (no lease yet, or the lease is fenced), `Dead` (no process). */
+  readonly status: "Ready" | "NotReady" | "Dead";
+  /** Why it is not ready, for a person. */
+  readonly reason?: string;
+  readonly pid?: number;
+  readonly backend: string;
+  readonly underlay: string;
+  readonly subnet?: string;
+  readonly vtepMac?: string;
+  readonly pods: number;
+  /** Leases of other nodes that this node has installed. */
+  readonly peers: number;
+  readonly routes: number;
+  readonly store: "Synced" | "Syncing" | "Disconnected";
+  readonly rxPackets: number;
+  readonly txPackets: number;
+  readonly drops: number;
+  /** Resident memory of the process in bytes. */
+  readonly rssBytes?: number;
+  /** Proportional share of memory in bytes, where the system tells. */
+  readonly pssBytes?: number;
+  readonly restarts: number;
+  readonly ageSec: number;
+}
+
+export interface PodRow {
+  readonly name: string;
+  readonly node: string;
+  readonly ip: string;
+  readonly mac: string;
+  /** The pod's end of the pair is always eth0; this is the node's end. */
+  readonly hostDevice: string;
+  readonly gateway: string;
+  readonly mtu: number;
+}
+
+export interface LeaseRow {
+  /** The node that this was read on. */
+  readonly node: string;
+  readonly subnet: string;
+  readonly publicIp: string;
+  readonly backend: string;
+  readonly vni?: number;
+  readonly vtepMac?: string;
+  readonly own: boolean;
+  readonly createRevision: number;
+  /** Seconds until it expires, where the node knows (its own lease). */
+  readonly ttlSec?: number;
+}
+
+export interface RouteRow {
+  readonly node: string;
+  /** Empty for the node's own (host) namespace, else the pod. */
+  readonly netns: string;
+  readonly type: string;
+  readonly dst: string;
+  readonly via?: string;
+  readonly dev?: string;
+  readonly src?: string;
+  readonly scope: string;
+  readonly proto: string;
+  readonly metric: number;
+  readonly onlink: boolean;
+}
+
+export interface NeighRow {
+  readonly node: string;
+  readonly netns: string;
+  readonly ip: string;
+  readonly dev: string;
+  readonly mac?: string;
+  /** NUD state, in Linux's capitals. */
+  readonly state: string;
+}
+
+export interface FdbRow {
+  readonly node: string;
+  readonly dev: string;
+  readonly mac: string;
+  /** Bridge port, for a bridge's entry. */
+  readonly port?: string;
+  /** Remote VTEP, for a vxlan device's entry. */
+  readonly dst?: string;
+  /** `permanent`, `static` or `dynamic`. */
+  readonly state: string;
+}
+
+export interface LinkRow {
+  readonly node: string;
+  readonly netns: string;
+  readonly ifindex: number;
+  readonly name: string;
+  readonly kind: string;
+  readonly mac: string;
+  readonly mtu: number;
+  readonly state: "UP" | "DOWN" | "UNKNOWN";
+  readonly master?: string;
+  /** `a.b.c.d/len`. */
+  readonly addresses: readonly string[];
+  readonly rxPackets: number;
+  readonly rxBytes: number;
+  readonly rxErrors: number;
+  readonly rxDropped: number;
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly txErrors: number;
+  readonly txDropped: number;
+  /** Drops at this device by reason name. */
+  readonly drops: Readonly<Record<string, number>>;
+}
+
+/** The nouns of `podloom get` and the row that each returns. */
+export interface InspectRows {
+  readonly nodes: NodeRow;
+  readonly pods: PodRow;
+  readonly leases: LeaseRow;
+  readonly routes: RouteRow;
+  readonly neigh: NeighRow;
+  readonly fdb: FdbRow;
+  readonly links: LinkRow;
+}
+
+export type InspectNoun = keyof InspectRows;
+
+export const INSPECT_NOUNS: readonly InspectNoun[] = ["nodes", "pods", "leases", "routes", "neigh", "fdb", "links"];

@@ -1,0 +1,43 @@
+import { defineConfig } from "vitest/config";
+
+// `npm test` runs what needs no root, no network and no Debian package; `test:interop` and `test:e2e` name the rest.
+export default defineConfig({
+  test: {
+    pool: "threads",
+    testTimeout: 20_000,
+    projects: [
+      { extends: true, test: { name: "unit", include: ["test/{unit,property,vectors,sim}/**/*.test.ts"] } },
+      {
+        extends: true,
+        test: {
+          name: "contract",
+          include: ["test/contract/**/*.test.ts"],
+          pool: "forks",
+          testTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "interop",
+          include: ["test/interop/**/*.test.ts"],
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          pool: "forks",
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
