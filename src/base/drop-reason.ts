@@ -43,6 +43,10 @@ export const DropReason = {
   MAC_INVALID_SOURCE: 34,
   LOCAL_MAC: 35,
   QDISC_DROP: 36,
+  /** A learning tunnel saw the address of a static entry come from another peer. */
+  VXLAN_ENTRY_EXISTS: 37,
+  /** An Ethernet PAUSE frame: it ends at the bridge. */
+  MAC_IEEE_MAC_CONTROL: 38,
   /** An ARP packet that is not Ethernet/IPv4, or too short. */
   ARP_INHDR: 0x1_0001,
   /** A route of type blackhole. */

@@ -5,7 +5,7 @@ import { type Ipv4Addr, netmask, type Prefix } from "./ipv4-addr.ts";
  * network uses four or five lengths, so a lookup is a handful of integer Map reads and allocates nothing.
  */
 export class LpmTable<V> {
-  readonly #byLen: (Map<Ipv4Addr, V> | undefined)[] = new Array<Map<Ipv4Addr, V> | undefined>(33).fill(undefined);
+  readonly #byLen: (Map<Ipv4Addr, V> | undefined)[] = Array.from({ length: 33 });
   /** Lengths in use, longest first. */
   #lens: number[] = [];
   #size = 0;

@@ -10,7 +10,7 @@ export class Ring<T> {
   constructor(capacity: number) {
     assert(Number.isInteger(capacity) && capacity > 0, "a ring's capacity is a positive integer");
     this.capacity = capacity;
-    this.#slots = new Array<T | undefined>(capacity).fill(undefined);
+    this.#slots = Array.from({ length: capacity });
   }
 
   get size(): number {

@@ -1,7 +1,10 @@
 import { DropReason } from "../base/drop-reason.ts";
-import { isGroupMac, MAC_BROADCAST, type MacAddr } from "../base/mac-addr.ts";
+import type { MacAddr } from "../base/mac-addr.ts";
+import type { Ring } from "../base/ring.ts";
 import type { Instant } from "../base/time.ts";
 import * as ethernet from "../wire/ethernet.ts";
+import { gsoNetworkLen } from "./gso.ts";
+import { macHigh, macLow } from "./mac-table.ts";
 import { type PacketBuffer, PacketType } from "./packet-buffer.ts";
 import type { StackContext } from "./stack-context.ts";
 
@@ -36,6 +39,18 @@ export type DeviceKind = "loopback" | "veth" | "bridge" | "vxlan" | "uplink";
 /** The part of a namespace that a device may know. */
 export interface DeviceHome extends LinkReceiver {
   readonly name: string;
+  /** Frames that wait until the stack runs: what {@link StackContext.netifRx} fills. */
+  readonly backlog: Ring<PacketBuffer>;
+  /** Removes a device for good: forgets it, then calls its {@link NetDevice.dispose}. */
+  delDevice(dev: NetDevice, now: Instant): void;
+}
+
+/** What a device that other devices are ports of (a bridge) does for them. */
+export interface PortOwner {
+  /** The port's `up`, MAC or MTU changed, or its carrier did. */
+  portChanged(port: NetDevice, now: Instant): void;
+  /** Lets go of the port, which receives for its namespace again. Nothing happens when it is not a port. */
+  delPort(port: NetDevice, now: Instant): void;
 }
 
 /**
@@ -50,10 +65,12 @@ export abstract class NetDevice {
   /** Set when the device is added to a namespace, unique there. 0 before. */
   ifindex = 0;
   name: string;
-  mac: MacAddr;
-  /** Largest layer-3 packet, in bytes, without the link-layer header. */
+  /** Largest layer-3 packet, in bytes, without the link-layer header. Change it by {@link setMtu}. */
   mtuBytes: number;
-  /** Administratively up (`ip link set … up`). Change it through the namespace, which does what Linux does to routes. */
+  /**
+   * Administratively up (`ip link set … up`). Change it through the namespace, which does what Linux does to routes and
+   * then calls {@link stateChanged}.
+   */
   up = false;
   /** No ARP on this device (loopback, point-to-point). */
   noArp = false;
@@ -64,8 +81,10 @@ export abstract class NetDevice {
   /** Who receives: the namespace, or a bridge port. */
   upper: LinkReceiver | undefined = undefined;
   /** The bridge that this device is a port of. */
-  master: NetDevice | undefined = undefined;
+  master: (NetDevice & PortOwner) | undefined = undefined;
   tap: DeviceTap | undefined = undefined;
+  /** Link-layer bytes that rxBytes leaves out, as Linux does for its software devices: 14 for loopback, bridge and vxlan. */
+  protected readonly rxBytesUncounted: number = 0;
   readonly stats: LinkStats = {
     rxBytes: 0,
     rxPackets: 0,
@@ -80,12 +99,29 @@ export abstract class NetDevice {
   };
   /** Packets dropped at this device, by {@link DropReason}. */
   readonly drops = new Map<DropReason, number>();
+  #mac: MacAddr;
+  // The address in halves that are small integers: comparing them with a frame's makes no heap number.
+  #macHigh: number;
+  #macLow: number;
 
   constructor(ctx: StackContext, name: string, mac: MacAddr, mtuBytes: number) {
     this.ctx = ctx;
     this.name = name;
-    this.mac = mac;
+    this.#mac = mac;
+    this.#macHigh = macHigh(mac);
+    this.#macLow = macLow(mac);
     this.mtuBytes = mtuBytes;
+  }
+
+  /** Link-layer address. Assigning tells nobody; see {@link setMac}. */
+  get mac(): MacAddr {
+    return this.#mac;
+  }
+
+  set mac(mac: MacAddr) {
+    this.#mac = mac;
+    this.#macHigh = macHigh(mac);
+    this.#macLow = macLow(mac);
   }
 
   /** Is there something at the other end of the wire (Linux's LOWER_UP)? */
@@ -134,13 +170,12 @@ export abstract class NetDevice {
       }
     }
     this.stats.rxPackets++;
-    this.stats.rxBytes += pkt.tail - pkt.head;
+    this.stats.rxBytes += pkt.tail - pkt.head - this.rxBytesUncounted;
     if (this.tap !== undefined) this.tap.seen(this, "rx", pkt, pkt.head, now);
     pkt.l2 = pkt.head;
     if (this.medium === "ethernet") {
-      const dst = ethernet.dst(pkt.view, pkt.head);
       pkt.protocol = ethernet.etherType(pkt.view, pkt.head);
-      pkt.packetType = this.#classify(dst);
+      pkt.packetType = this.#classify(pkt);
       pkt.pull(ethernet.HEADER_LEN);
     } else {
       pkt.protocol = ethernet.EtherType.IPV4;
@@ -150,18 +185,59 @@ export abstract class NetDevice {
     this.upper.receive(pkt, now);
   }
 
-  #classify(dst: MacAddr): number {
-    if (dst === this.mac) return PacketType.HOST;
-    if (dst === MAC_BROADCAST) return PacketType.BROADCAST;
-    if (isGroupMac(dst)) {
-      this.stats.rxMulticast++;
-      return PacketType.MULTICAST;
+  /** `eth_type_trans`. What a tunnel looped back to this node is for us, whatever its destination says. */
+  #classify(pkt: PacketBuffer): number {
+    if (this.isOwnMac(pkt.view, pkt.head)) return PacketType.HOST;
+    const high = pkt.view.getUint16(pkt.head);
+    if ((high & 0x100) !== 0) {
+      const broadcast = high === 0xffff && pkt.view.getInt32(pkt.head + 2) === -1;
+      return broadcast ? PacketType.BROADCAST : PacketType.MULTICAST;
     }
-    return PacketType.OTHERHOST;
+    return pkt.packetType === PacketType.LOOPBACK ? PacketType.HOST : PacketType.OTHERHOST;
+  }
+
+  /** Are the six bytes at `off` this device's address? */
+  protected isOwnMac(view: DataView, off: number): boolean {
+    return view.getInt32(off + 2) === this.#macLow && view.getUint16(off) === this.#macHigh;
+  }
+
+  /** Gives the device another address (`ip link set … address`) and tells those who depend on it. */
+  setMac(mac: MacAddr, now: Instant): void {
+    this.mac = mac;
+    this.stateChanged(now);
+  }
+
+  /** Gives the device another MTU (`ip link set … mtu`) and tells those who depend on it. */
+  setMtu(mtuBytes: number, now: Instant): void {
+    this.mtuBytes = mtuBytes;
+    this.stateChanged(now);
+  }
+
+  /** `up`, the carrier, the address or the MTU changed. The namespace calls it after every change of `up`. */
+  stateChanged(now: Instant): void {
+    if (this.master !== undefined) this.master.portChanged(this, now);
+  }
+
+  /**
+   * The device left its namespace for good: gives up what it holds (its bridge, its timers, a veth's peer). The namespace
+   * calls it, with `home` already undefined. May be called again.
+   */
+  dispose(now: Instant): void {
+    this.up = false;
+    if (this.master !== undefined) this.master.delPort(this, now);
   }
 
   /** Counts a drop at this device; called by the context's `drop`. */
   countDrop(reason: DropReason): void {
     this.drops.set(reason, (this.drops.get(reason) ?? 0) + 1);
   }
+}
+
+/**
+ * May the frame head..tail go out by `dev` as it is? Linux's `is_skb_forwardable`: its MTU, an Ethernet header and room for
+ * a VLAN tag; of a super-packet, each segment must fit.
+ */
+export function isForwardable(dev: NetDevice, pkt: PacketBuffer): boolean {
+  if (pkt.tail - pkt.head <= dev.mtuBytes + ethernet.HEADER_LEN + ethernet.VLAN_TAG_LEN) return true;
+  return pkt.gsoSize !== 0 && gsoNetworkLen(pkt) <= dev.mtuBytes;
 }

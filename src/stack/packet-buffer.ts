@@ -5,8 +5,18 @@ import type { NetDevice } from "./net-device.ts";
 /** Bytes kept free in front of a packet, so that three layers of headers can be pushed without moving the payload. */
 export const HEADROOM = 128;
 
-/** To whom a received frame was addressed at layer 2, as `skb->pkt_type`. */
-export const PacketType = { HOST: 0, BROADCAST: 1, MULTICAST: 2, OTHERHOST: 3, OUTGOING: 4 } as const;
+/**
+ * To whom a received frame was addressed at layer 2, as `skb->pkt_type`. LOOPBACK is set by a tunnel on what it hands back
+ * to this very node: the device that takes it in calls it HOST, though the destination is another's address.
+ */
+export const PacketType = {
+  HOST: 0,
+  BROADCAST: 1,
+  MULTICAST: 2,
+  OTHERHOST: 3,
+  OUTGOING: 4,
+  LOOPBACK: 5,
+} as const;
 
 /**
  * One packet, as Linux's skb: a pooled byte array for life and integer offsets into it.
@@ -26,7 +36,10 @@ export class PacketBuffer {
   head = HEADROOM;
   /** One past the last byte. */
   tail = HEADROOM;
-  /** Where the Ethernet, IP and transport headers start; meaningful from the layer that set them upwards. */
+  /**
+   * Where the Ethernet, IP and transport headers start; meaningful from the layer that set them upwards. They stay where
+   * they are when headers are pushed in front, so a tunnelled super-packet still knows its *inner* headers; see gso.ts.
+   */
   l2 = HEADROOM;
   l3 = HEADROOM;
   l4 = HEADROOM;
@@ -40,7 +53,7 @@ export class PacketBuffer {
   iif = 0;
   /** Netfilter mark. */
   mark = 0;
-  /** 0, or the payload bytes of each segment of a super-packet (Linux's gso_size). */
+  /** 0, or the payload bytes of each segment of a super-packet (Linux's gso_size); then l3 and l4 must be right. */
   gsoSize = 0;
   /** The tunnel's peer: outer source of what was decapsulated. 0 outside a tunnel. */
   tunnelRemote: Ipv4Addr = 0;

@@ -74,9 +74,15 @@ export class PacketPool {
 
   /** A second packet with the same bytes, offsets and metadata; the caller owns it, the original stays with its owner. */
   clone(pkt: PacketBuffer): PacketBuffer | undefined {
-    const copy = this.acquire(pkt.capacity - HEADROOM);
+    const copy = this.acquire(Math.max(0, pkt.tail - HEADROOM));
     if (copy === undefined) return undefined;
-    copy.bytes.set(pkt.bytes.subarray(Math.min(pkt.l2, pkt.head), pkt.tail), Math.min(pkt.l2, pkt.head));
+    if (copy.capacity === pkt.capacity && copy.capacity === SMALL_BYTES) {
+      // All of it: cheaper than the view that a part would need, and nobody may read beyond tail anyway.
+      copy.bytes.set(pkt.bytes);
+    } else {
+      const from = Math.min(pkt.l2, pkt.head);
+      copy.bytes.set(pkt.bytes.subarray(from, pkt.tail), from);
+    }
     copy.head = pkt.head;
     copy.tail = pkt.tail;
     copy.l2 = pkt.l2;

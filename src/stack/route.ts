@@ -8,10 +8,12 @@ export type RouteType = "unicast" | "local" | "broadcast" | "blackhole" | "unrea
 
 export type RouteScope = "global" | "link" | "host";
 
+export type RouteTable = "local" | "main";
+
 /** One route. Immutable; equal when `table`, `dst` and `metric` are (the key that `ip route replace` uses). */
 export interface Route {
   /** `local` is consulted before `main`, as by Linux's rules 0 and 32766. */
-  readonly table: "local" | "main";
+  readonly table: RouteTable;
   readonly type: RouteType;
   readonly dst: Prefix;
   /** Next hop; undefined when the destination is on the link. */
@@ -25,4 +27,24 @@ export interface Route {
   readonly metric: number;
   /** The next hop is taken to be on the link, whatever the addresses say. */
   readonly onlink: boolean;
+}
+
+/** What `ip route add` is told; the rest follows from it. */
+export interface RouteSpec {
+  readonly dst: Prefix;
+  readonly via?: Ipv4Addr | undefined;
+  /** May be left out when `via` is reachable by a route of scope link. */
+  readonly dev?: NetDevice | undefined;
+  readonly src?: Ipv4Addr | undefined;
+  /** Default "unicast". */
+  readonly type?: RouteType | undefined;
+  /** Default: "link" without a next hop, "global" with one, "host" for type local. */
+  readonly scope?: RouteScope | undefined;
+  /** Default "boot". */
+  readonly proto?: RouteProto | undefined;
+  /** Default 0, the best. */
+  readonly metric?: number | undefined;
+  readonly onlink?: boolean | undefined;
+  /** Default "main"; "local" for the types local and broadcast. */
+  readonly table?: RouteTable | undefined;
 }

@@ -20,7 +20,10 @@ export interface StackContext {
 
   /**
    * Hands a frame to `dev` as if it had arrived on its wire, through the bounded backlog of the device's namespace, as
-   * Linux's `netif_rx`: never a nested call. Takes ownership; a full backlog drops with CPU_BACKLOG.
+   * Linux's `netif_rx`: never a nested call. Takes ownership; a full backlog drops with CPU_BACKLOG, a device without a
+   * namespace with DEV_READY, both counted as received and dropped there.
+   *
+   * @returns was it taken in?
    */
-  netifRx(pkt: PacketBuffer, dev: NetDevice, now: Instant): void;
+  netifRx(pkt: PacketBuffer, dev: NetDevice, now: Instant): boolean;
 }

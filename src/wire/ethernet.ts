@@ -11,10 +11,18 @@
 // +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 // |           EtherType           |
 // +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//
+// With an 802.1Q tag (IEEE 802.1Q clause 9.3), these four bytes stand in the place of the EtherType:
+//
+// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+// |        EtherType 0x8100       | PCP |D|        VLAN id        |
+// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 import { DropReason } from "../base/drop-reason.ts";
 import type { MacAddr } from "../base/mac-addr.ts";
 
 export const HEADER_LEN = 14;
+/** Bytes that an 802.1Q tag adds. */
+export const VLAN_TAG_LEN = 4;
 
 export const EtherType = { IPV4: 0x0800, ARP: 0x0806, VLAN: 0x8100, IPV6: 0x86dd } as const;
 
@@ -42,4 +50,43 @@ export function emit(view: DataView, off: number, dst: MacAddr, src: MacAddr, et
   view.setUint16(off + 6, Math.floor(src / 0x1_0000_0000));
   view.setUint32(off + 8, src >>> 0);
   view.setUint16(off + 12, etherType);
+}
+
+/** Is the tag of a frame of EtherType VLAN there, and the EtherType behind it? @drops PKT_TOO_SMALL */
+export function checkVlan(off: number, end: number): DropReason {
+  return end - off < HEADER_LEN + VLAN_TAG_LEN ? DropReason.PKT_TOO_SMALL : DropReason.NOT_DROPPED;
+}
+
+/** VLAN id (0..4095) of a tagged frame. */
+export function vlanId(view: DataView, off: number): number {
+  return view.getUint16(off + 14) & 0xfff;
+}
+
+/** Priority code point (0..7) of a tagged frame. */
+export function vlanPriority(view: DataView, off: number): number {
+  return view.getUint8(off + 14) >>> 5;
+}
+
+/** Drop-eligible indicator of a tagged frame. */
+export function vlanDropEligible(view: DataView, off: number): boolean {
+  return (view.getUint8(off + 14) & 0x10) !== 0;
+}
+
+/** EtherType behind the tag of a tagged frame. */
+export function vlanEtherType(view: DataView, off: number): number {
+  return view.getUint16(off + 16);
+}
+
+/** Writes the 18 bytes of a tagged header at `off`. @param tci priority, drop eligible and id as one 16-bit word */
+export function emitVlan(
+  view: DataView,
+  off: number,
+  dst: MacAddr,
+  src: MacAddr,
+  tci: number,
+  etherType: number,
+): void {
+  emit(view, off, dst, src, EtherType.VLAN);
+  view.setUint16(off + 14, tci);
+  view.setUint16(off + 16, etherType);
 }

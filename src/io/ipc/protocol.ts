@@ -49,7 +49,16 @@ export interface Hello {
   readonly version: number;
   /** Who speaks: `supervisor`, `cli`, or the node's name. */
   readonly from: string;
+  /**
+   * Said by a node: the lab's random token, which the supervisor handed it in the environment ({@link TOKEN_VARIABLE}). A
+   * node's hello without it is refused, so that a stray process of the same user never passes for a node.
+   */
+  readonly token?: string;
 }
+
+/** The environment variable that carries a lab's token from the supervisor to its nodes. */
+export const TOKEN_VARIABLE = "PODLOOM_TOKEN";
+
 export type Message = Hello | Request | Interrupt | Chunk | Done | Failed | Notice;
 
 // ---- what a node answers (asked by the supervisor) ----

@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+// The one entry: a node, the embedded store, or the command line. They are separate programs, so that a node process
+// loads nothing of the command line.
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const programs = { node: "../dist/node/main.js", store: "../dist/io/embedded/main.js" };
+const entry = new URL(programs[process.argv[2]] ?? "../dist/cli/main.js", import.meta.url);
+
+if (existsSync(fileURLToPath(entry))) {
+  await import(entry.href);
+} else {
+  process.stderr.write("podloom: it is not built yet. Run: npm run build\n");
+  process.exitCode = 5;
+}

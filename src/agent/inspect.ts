@@ -1,0 +1,154 @@
+import { formatIpv4, formatPrefix } from "../base/ipv4-addr.ts";
+import { dropReasonName } from "../base/drop-reason.ts";
+import { formatMac } from "../base/mac-addr.ts";
+import type { Instant } from "../base/time.ts";
+import type { OwnLease, SubnetManager } from "../control/flannel/subnet-manager.ts";
+import type { FdbRow, LeaseRow, LinkRow, NeighRow, RouteRow } from "../control/inspect.ts";
+import { Bridge } from "../stack/bridge.ts";
+import type { NetDevice } from "../stack/net-device.ts";
+import type { NetStack } from "../stack/net-stack.ts";
+import type { Netns } from "../stack/netns.ts";
+import { VxlanDevice } from "../tunnel/vxlan.ts";
+
+/** Leases that this node knows: its own first, then its peers' by subnet. */
+export function inspectLeases(
+  node: string,
+  own: OwnLease | undefined,
+  manager: SubnetManager,
+  now: Instant,
+): LeaseRow[] {
+  const rows: LeaseRow[] = [];
+  const status = manager.status();
+  if (own !== undefined) {
+    const ttlSec = (status.validUntil - now) / 1_000_000;
+    rows.push({
+      node,
+      subnet: formatPrefix(own.subnet),
+      publicIp: formatIpv4(own.attrs.publicIp),
+      backend: own.attrs.backendType ?? "",
+      ...(own.attrs.vni === undefined ? {} : { vni: own.attrs.vni }),
+      ...(own.attrs.vtepMac === undefined ? {} : { vtepMac: formatMac(own.attrs.vtepMac) }),
+      own: true,
+      createRevision: own.epoch,
+      ...(Number.isFinite(ttlSec) ? { ttlSec: Math.max(0, Math.floor(ttlSec)) } : {}),
+    });
+  }
+  for (const peer of [...status.peers].sort((a, b) => a.subnet.addr - b.subnet.addr)) {
+    rows.push({
+      node,
+      subnet: formatPrefix(peer.subnet),
+      publicIp: formatIpv4(peer.attrs.publicIp),
+      backend: peer.attrs.backendType ?? "",
+      ...(peer.attrs.vni === undefined ? {} : { vni: peer.attrs.vni }),
+      ...(peer.attrs.vtepMac === undefined ? {} : { vtepMac: formatMac(peer.attrs.vtepMac) }),
+      own: false,
+      createRevision: peer.createRevision,
+    });
+  }
+  return rows;
+}
+
+/** Main-table routes of every namespace. */
+export function inspectRoutes(node: string, stack: NetStack): RouteRow[] {
+  const rows: RouteRow[] = [];
+  for (const netns of stack.namespaces()) {
+    for (const route of netns.fib.dump("main")) {
+      rows.push({
+        node,
+        netns: netns.name,
+        type: route.type,
+        dst: route.dst.len === 0 ? "default" : formatPrefix(route.dst),
+        ...(route.via === undefined ? {} : { via: formatIpv4(route.via) }),
+        ...(route.dev === undefined ? {} : { dev: route.dev.name }),
+        ...(route.src === undefined ? {} : { src: formatIpv4(route.src) }),
+        scope: route.scope,
+        proto: route.proto,
+        metric: route.metric,
+        onlink: route.onlink,
+      });
+    }
+  }
+  return rows;
+}
+
+export function inspectNeigh(node: string, stack: NetStack): NeighRow[] {
+  const rows: NeighRow[] = [];
+  for (const netns of stack.namespaces()) {
+    for (const entry of netns.neigh.dump()) {
+      rows.push({
+        node,
+        netns: netns.name,
+        ip: formatIpv4(entry.ip),
+        dev: entry.dev.name,
+        ...(entry.mac === undefined ? {} : { mac: formatMac(entry.mac) }),
+        state: entry.state,
+      });
+    }
+  }
+  return rows;
+}
+
+/** Entries of the host's bridges and vxlan devices. */
+export function inspectFdb(node: string, host: Netns): FdbRow[] {
+  const rows: FdbRow[] = [];
+  for (const dev of host.devices()) {
+    if (dev instanceof Bridge) {
+      for (const entry of dev.fdb.dump()) {
+        rows.push({
+          node,
+          dev: dev.name,
+          mac: formatMac(entry.mac),
+          port: entry.port.name,
+          state: entry.state,
+        });
+      }
+    } else if (dev instanceof VxlanDevice) {
+      for (const entry of dev.fdb.dump()) {
+        rows.push({
+          node,
+          dev: dev.name,
+          mac: formatMac(entry.mac),
+          dst: formatIpv4(entry.remote),
+          state: entry.state,
+        });
+      }
+    }
+  }
+  return rows;
+}
+
+export function inspectLinks(node: string, stack: NetStack): LinkRow[] {
+  const rows: LinkRow[] = [];
+  for (const netns of stack.namespaces()) {
+    for (const dev of netns.devices()) rows.push(linkRow(node, netns, dev));
+  }
+  return rows;
+}
+
+function linkRow(node: string, netns: Netns, dev: NetDevice): LinkRow {
+  const { rxPackets, rxBytes, rxErrors, rxDropped, txPackets, txBytes, txErrors, txDropped } = dev.stats;
+  const drops: Record<string, number> = {};
+  for (const [reason, count] of dev.drops) drops[dropReasonName(reason)] = count;
+  const unknown = dev.kind === "loopback" || dev.kind === "vxlan";
+  return {
+    node,
+    netns: netns.name,
+    ifindex: dev.ifindex,
+    name: dev.name,
+    kind: dev.kind,
+    mac: formatMac(dev.mac),
+    mtu: dev.mtuBytes,
+    state: !dev.up ? "DOWN" : unknown ? "UNKNOWN" : dev.running ? "UP" : "DOWN",
+    ...(dev.master === undefined ? {} : { master: dev.master.name }),
+    addresses: netns.addresses(dev).map(({ addr, len }) => `${formatIpv4(addr)}/${len}`),
+    rxPackets,
+    rxBytes,
+    rxErrors,
+    rxDropped,
+    txPackets,
+    txBytes,
+    txErrors,
+    txDropped,
+    drops,
+  };
+}

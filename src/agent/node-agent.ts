@@ -1,0 +1,459 @@
+// One emulated node: its stack, its flannel daemon, its pods. The engine that a driver runs: one input in, run() until it
+// answers false, drain poll(), wait until nextDeadline(). Read specs on flannel §0 for the order of a daemon's life.
+import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix } from "../base/ipv4-addr.ts";
+import { formatMac, randomMac } from "../base/mac-addr.ts";
+import { err, ok, type Result } from "../base/result.ts";
+import { Ring } from "../base/ring.ts";
+import type { Rng } from "../base/rng.ts";
+import { type Instant, NEVER } from "../base/time.ts";
+import type { StoreEvent, StoreOp } from "../control/datastore/messages.ts";
+import type { NetConf } from "../control/flannel/net-conf.ts";
+import { emitSubnetEnv, parseSubnetEnv } from "../control/flannel/subnet-env.ts";
+import {
+  type LeaseOptions,
+  type OwnLease,
+  SubnetManager,
+  type SubnetOutput,
+} from "../control/flannel/subnet-manager.ts";
+import type { InspectNoun, InspectRows, PodRow } from "../control/inspect.ts";
+import { NetStack, type StackTrace } from "../stack/net-stack.ts";
+import type { Netns } from "../stack/netns.ts";
+import type { PacketPool } from "../stack/packet-pool.ts";
+import type { DatagramReceiver, Underlay } from "../tunnel/underlay.ts";
+import { Uplink } from "../tunnel/uplink.ts";
+import { LINUX_VXLAN_PORT, VxlanBackend } from "./flannel/vxlan-backend.ts";
+import { inspectFdb, inspectLeases, inspectLinks, inspectNeigh, inspectRoutes } from "./inspect.ts";
+import { BridgePlugin } from "./pods/bridge-plugin.ts";
+import { type FileChange, HostLocal } from "./pods/host-local.ts";
+
+const SUBNET_ENV = "run/flannel/subnet.env";
+/** The etcd lease of the last run: by it a restarted node knows its own orphan at once. */
+const LEASE_FILE = "run/flannel/lease";
+
+/** Outputs waiting to be polled; the driver drains after every input, so this many means that nobody drives. */
+const OUTPUTS_MAX = 65_536;
+
+export interface NodeAgentConfig {
+  readonly name: string;
+  readonly underlay: Ipv4Addr;
+  /** The subnet of the node's segment. */
+  readonly segment: Prefix;
+  readonly underlayMtuBytes: number;
+  readonly etcdPrefix: string;
+  readonly lease: LeaseOptions;
+  readonly strict: boolean;
+  /** State kept from an earlier run, by path relative to the node's state folder. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export interface NodeAgentDeps {
+  readonly rng: Rng;
+  readonly pool?: PacketPool;
+  readonly trace?: StackTrace;
+}
+
+export type AgentPhase = "starting" | "acquiring" | "ready" | "fenced" | "stopping";
+
+export type AgentOutput =
+  | { readonly t: "op"; readonly op: StoreOp }
+  /** Open the node's UDP socket on this port, then call `portOpened` or `portFailed`. */
+  | { readonly t: "listen"; readonly port: number }
+  | { readonly t: "unlisten"; readonly port: number }
+  | { readonly t: "putFile"; readonly path: string; readonly text: string }
+  | { readonly t: "delFile"; readonly path: string }
+  /** Something that `state()` shows has changed. */
+  | { readonly t: "state" }
+  | {
+      readonly t: "log";
+      readonly level: "debug" | "info" | "warn" | "error";
+      readonly event: string;
+      readonly message: string;
+      readonly fields?: Readonly<Record<string, unknown>>;
+    }
+  /** The end; nothing follows. */
+  | { readonly t: "exit"; readonly code: number; readonly reason: string };
+
+/** What `podloom get nodes` and the supervisor's convergence check are made of. */
+export interface AgentState {
+  readonly name: string;
+  readonly phase: AgentPhase;
+  readonly subnet?: string;
+  readonly vtepMac?: string;
+  /** Subnets of all leases installed here, the own one included, sorted. */
+  readonly leases: readonly string[];
+  readonly store: "Synced" | "Syncing" | "Disconnected";
+  readonly pods: readonly string[];
+  readonly reason?: string;
+}
+
+export class NodeAgent {
+  readonly stack: NetStack;
+  readonly host: Netns;
+  readonly uplink: Uplink;
+  readonly #config: NodeAgentConfig;
+  readonly #manager: SubnetManager;
+  readonly #outputs = new Ring<AgentOutput>(OUTPUTS_MAX);
+  #phase: AgentPhase = "starting";
+  #reason: string | undefined;
+  #synced = false;
+  #netConf: NetConf | undefined;
+  #backend: VxlanBackend | undefined;
+  #lease: OwnLease | undefined;
+  #pods: BridgePlugin | undefined;
+  #addresses: HostLocal | undefined;
+  #startedAt: Instant = 0;
+  #exited = false;
+
+  constructor(config: NodeAgentConfig, deps: NodeAgentDeps) {
+    this.#config = config;
+    this.stack = new NetStack({
+      rng: deps.rng,
+      ...(deps.pool === undefined ? {} : { pool: deps.pool }),
+      ...(deps.trace === undefined ? {} : { trace: deps.trace }),
+    });
+    this.host = this.stack.addNetns("");
+    this.uplink = new Uplink(this.stack, "eth0", randomMac(deps.rng), config.underlayMtuBytes);
+    const previous = parseSubnetEnv(config.files.get(SUBNET_ENV) ?? "");
+    const previousLease = config.files.get(LEASE_FILE)?.trim();
+    this.#manager = new SubnetManager({
+      prefix: config.etcdPrefix,
+      publicIp: config.underlay,
+      previousSubnet: previous.ok ? previous.value.subnet : undefined,
+      ...(previousLease === undefined || previousLease === "" ? {} : { previousLease }),
+      lease: config.lease,
+      strict: config.strict,
+      rng: deps.rng,
+    });
+  }
+
+  /** Sets up the host's namespace and begins to ask the store for the network's configuration. */
+  start(now: Instant): void {
+    this.#startedAt = now;
+    this.host.sysctl.ipForward = true;
+    this.host.addDevice(this.uplink);
+    this.host.addAddress(
+      this.uplink,
+      { addr: this.#config.underlay, len: this.#config.segment.len },
+      now,
+    );
+    this.host.setLink(this.uplink, true, now);
+    this.#manager.start(now);
+    this.#drainManager(now);
+    this.#emitState();
+  }
+
+  /** An answer or event of the store. */
+  handle(event: StoreEvent, now: Instant): void {
+    if (this.#exited) return;
+    this.#manager.handle(event, now);
+    this.#drainManager(now);
+  }
+
+  /** Moves packets and fires timers. True: there is more to do at once. */
+  run(now: Instant, budget: number): boolean {
+    if (this.#exited) return false;
+    if (this.#manager.nextDeadline() <= now) {
+      this.#manager.tick(now);
+      this.#drainManager(now);
+    }
+    return this.stack.run(now, budget);
+  }
+
+  poll(): AgentOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  nextDeadline(): Instant {
+    if (this.#exited) return NEVER;
+    return Math.min(this.#manager.nextDeadline(), this.stack.nextDeadline());
+  }
+
+  /** The driver opened the port that a `listen` asked for. Datagrams go to what this returns. */
+  portOpened(port: number, underlay: Underlay, now: Instant): DatagramReceiver {
+    const config = this.#netConf as NetConf;
+    const backend = new VxlanBackend(
+      {
+        stack: this.stack,
+        host: this.host,
+        config,
+        underlayMtuBytes: this.#config.underlayMtuBytes,
+        strict: this.#config.strict,
+      },
+      underlay,
+    );
+    this.#backend = backend;
+    this.#log("info", "vxlan", `${backend.device.name} listens on ${formatIpv4(underlay.local)}:${port}`, {
+      vni: config.backend.vni,
+      mac: formatMac(backend.device.mac),
+    });
+    this.#manager.acquire(
+      {
+        publicIp: this.#config.underlay,
+        backendType: "vxlan",
+        vni: config.backend.vni,
+        vtepMac: backend.device.mac,
+        backendData: { VNI: config.backend.vni, VtepMAC: formatMac(backend.device.mac) },
+      },
+      now,
+    );
+    this.#drainManager(now);
+    return backend.port;
+  }
+
+  portFailed(port: number, message: string): void {
+    this.#exit(5, `cannot listen on UDP port ${port}: ${message}`);
+  }
+
+  /** Leaves the cluster: revokes the lease when asked to, then says `exit`. */
+  stop(revoke: boolean, now: Instant): void {
+    if (this.#exited || this.#phase === "stopping") return;
+    this.#setPhase("stopping", undefined);
+    this.#manager.stop(revoke, now);
+    this.#drainManager(now);
+  }
+
+  podAdd(name: string, wish: Ipv4Addr | undefined, now: Instant): Result<PodRow, string> {
+    if (!/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/.test(name)) {
+      return err(`"${name}" is not a pod name: use 1 to 63 of a-z, 0-9, "-" and ".", not "-" or "." at the ends`);
+    }
+    const pods = this.#pods;
+    const addresses = this.#addresses;
+    if (pods === undefined || addresses === undefined) {
+      return err(`node "${this.#config.name}" has no subnet yet, so pods cannot be added`);
+    }
+    if (pods.netns(name) !== undefined) return err(`pod "${name}" exists already`);
+    const reserved = addresses.add(name, wish);
+    if (!reserved.ok) return reserved;
+    this.#changeFiles(reserved.value.changes);
+    const added = pods.add(name, reserved.value.addr, now);
+    if (!added.ok) {
+      this.#changeFiles(addresses.del(name));
+      return added;
+    }
+    this.#log("info", "pod-add", `pod ${name} has ${formatIpv4(reserved.value.addr)}`);
+    this.#emitState();
+    return ok(pods.row(name, this.#config.name) as PodRow);
+  }
+
+  podDel(name: string, now: Instant): Result<void, string> {
+    if (this.#pods === undefined || this.#addresses === undefined || !this.#pods.del(name, now)) {
+      return err(`no pod "${name}" on node "${this.#config.name}"`);
+    }
+    this.#changeFiles(this.#addresses.del(name));
+    this.#log("info", "pod-del", `pod ${name} is gone, its address is free`);
+    this.#emitState();
+    return ok(undefined);
+  }
+
+  /** The namespace of a pod, or the node's own for "". */
+  netnsOf(pod: string): Netns | undefined {
+    return pod === "" ? this.host : this.#pods?.netns(pod);
+  }
+
+  state(): AgentState {
+    const leases = this.#backend?.peerSubnets() ?? [];
+    if (this.#lease !== undefined) leases.push(this.#lease.subnet);
+    return {
+      name: this.#config.name,
+      phase: this.#phase,
+      ...(this.#lease === undefined ? {} : { subnet: formatPrefix(this.#lease.subnet) }),
+      ...(this.#backend === undefined ? {} : { vtepMac: formatMac(this.#backend.device.mac) }),
+      leases: leases.sort((a, b) => a.addr - b.addr).map(formatPrefix),
+      store: this.#storeStatus,
+      pods: this.#pods?.names() ?? [],
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+    };
+  }
+
+  /** Rows of one noun, as this node sees them. */
+  inspect<N extends InspectNoun>(noun: N, now: Instant): readonly InspectRows[N][] {
+    const readers: { readonly [K in InspectNoun]: () => readonly InspectRows[K][] } = {
+      nodes: () => [this.#nodeRow(now)],
+      pods: () => this.#podRows(),
+      leases: () => inspectLeases(this.#config.name, this.#lease, this.#manager, now),
+      routes: () => inspectRoutes(this.#config.name, this.stack),
+      neigh: () => inspectNeigh(this.#config.name, this.stack),
+      fdb: () => inspectFdb(this.#config.name, this.host),
+      links: () => inspectLinks(this.#config.name, this.stack),
+    };
+    return readers[noun]();
+  }
+
+  get #storeStatus(): "Synced" | "Syncing" | "Disconnected" {
+    return this.#manager.status().store;
+  }
+
+  #drainManager(now: Instant): void {
+    for (let output = this.#manager.poll(); output !== undefined; output = this.#manager.poll()) {
+      this.#onSubnetOutput(output, now);
+    }
+    const done = this.#backend?.completeDeferredWork(now);
+    if (done !== undefined && !done.ok) {
+      for (const complaint of done.error) this.#log("warn", "lease", complaint);
+    }
+  }
+
+  #onSubnetOutput(output: SubnetOutput, now: Instant): void {
+    switch (output.t) {
+      case "op":
+        this.#emit(output);
+        return;
+      case "log":
+        this.#log(output.level, "subnet", output.message);
+        return;
+      case "config":
+        this.#onConfig(output.config);
+        return;
+      case "acquired":
+        this.#onAcquired(output.lease, now);
+        return;
+      case "added":
+      case "removed":
+        this.#backend?.onUpdate(output);
+        this.#emitState();
+        return;
+      case "synced":
+        this.#synced = true;
+        if (this.#phase === "acquiring") this.#setPhase("ready", undefined);
+        this.#emitState();
+        return;
+      case "fenced":
+        this.#backend?.fence(now);
+        this.#log("warn", "fenced", output.reason);
+        this.#setPhase("fenced", output.reason);
+        return;
+      case "unfenced":
+        this.#backend?.unfence(now);
+        this.#log("info", "unfenced", "the lease is ours again; forwarding resumes");
+        this.#setPhase(this.#synced ? "ready" : "acquiring", undefined);
+        return;
+      case "revoked":
+        this.#exit(0, "Lease has been revoked. Shutting down daemon.");
+        return;
+      case "stopped":
+        this.#exit(0, "stopped");
+        return;
+      case "status":
+        this.#emitState();
+        return;
+      case "fatal":
+        this.#exit(1, output.message);
+        return;
+    }
+  }
+
+  #onConfig(config: NetConf): void {
+    if (config.backend.type !== "vxlan") {
+      this.#exit(1, `unknown backend type: ${config.backend.type} (this version knows: vxlan)`);
+      return;
+    }
+    if (config.backend.directRouting) {
+      this.#log("warn", "vxlan", "DirectRouting is set but not supported; every peer is reached through VXLAN");
+    }
+    this.#netConf = config;
+    this.#setPhase("acquiring", undefined);
+    this.#emit({ t: "listen", port: config.backend.port === 0 ? LINUX_VXLAN_PORT : config.backend.port });
+  }
+
+  #onAcquired(lease: OwnLease, now: Instant): void {
+    const backend = this.#backend as VxlanBackend;
+    const config = this.#netConf as NetConf;
+    this.#lease = lease;
+    this.#emit({ t: "putFile", path: LEASE_FILE, text: `${lease.lease}\n` });
+    const configured = backend.configure(lease.subnet, now);
+    if (!configured.ok) {
+      this.#exit(1, `${backend.device.name}: ${configured.error}`);
+      return;
+    }
+    if (this.#pods === undefined) this.#openSubnet(lease.subnet, config, backend.device.mtuBytes);
+    this.#emitState();
+  }
+
+  #openSubnet(subnet: Prefix, config: NetConf, mtuBytes: number): void {
+    const addresses = new HostLocal(subnet, this.#config.files);
+    for (const path of addresses.stale) this.#emit({ t: "delFile", path });
+    this.#addresses = addresses;
+    this.#pods = new BridgePlugin({
+      stack: this.stack,
+      host: this.host,
+      subnet,
+      network: config.network,
+      mtuBytes,
+    });
+    this.#emit({
+      t: "putFile",
+      path: SUBNET_ENV,
+      text: emitSubnetEnv({ network: config.network, subnet, mtuBytes, ipMasq: false }),
+    });
+  }
+
+  #podRows(): PodRow[] {
+    const pods = this.#pods;
+    if (pods === undefined) return [];
+    return pods.names().map((name) => pods.row(name, this.#config.name) as PodRow);
+  }
+
+  #nodeRow(now: Instant): InspectRows["nodes"] {
+    const state = this.state();
+    const device = this.#backend?.device;
+    return {
+      name: state.name,
+      status: state.phase === "ready" ? "Ready" : "NotReady",
+      ...(state.phase === "ready" ? {} : { reason: state.reason ?? state.phase }),
+      backend: this.#netConf?.backend.type ?? "-",
+      underlay: formatIpv4(this.#config.underlay),
+      ...(state.subnet === undefined ? {} : { subnet: state.subnet }),
+      ...(state.vtepMac === undefined ? {} : { vtepMac: state.vtepMac }),
+      pods: state.pods.length,
+      peers: this.#backend?.peers ?? 0,
+      routes: this.host.fib.dump("main").length,
+      store: state.store,
+      rxPackets: device?.stats.rxPackets ?? 0,
+      txPackets: device?.stats.txPackets ?? 0,
+      drops: this.stack.drops.total,
+      restarts: 0,
+      ageSec: Math.floor((now - this.#startedAt) / 1_000_000),
+    };
+  }
+
+  #changeFiles(changes: readonly FileChange[]): void {
+    for (const { path, text } of changes) {
+      this.#emit(text === undefined ? { t: "delFile", path } : { t: "putFile", path, text });
+    }
+  }
+
+  #setPhase(phase: AgentPhase, reason: string | undefined): void {
+    if (this.#phase === phase && this.#reason === reason) return;
+    this.#phase = phase;
+    this.#reason = reason;
+    this.#emitState();
+  }
+
+  #emitState(): void {
+    this.#emit({ t: "state" });
+  }
+
+  #log(
+    level: "debug" | "info" | "warn" | "error",
+    event: string,
+    message: string,
+    fields?: Readonly<Record<string, unknown>>,
+  ): void {
+    this.#emit({ t: "log", level, event, message, ...(fields === undefined ? {} : { fields }) });
+  }
+
+  #exit(code: number, reason: string): void {
+    if (this.#exited) return;
+    this.#log(code === 0 ? "info" : "error", "exit", reason);
+    this.#emit({ t: "exit", code, reason });
+    this.#exited = true;
+  }
+
+  #emit(output: AgentOutput): void {
+    if (this.#exited) return;
+    // A full ring means a driver that never polls; state notices carry no data of their own, so those may be lost.
+    if (!this.#outputs.push(output) && output.t !== "state") {
+      throw new Error("the node's outputs are not being polled");
+    }
+  }
+}

@@ -1,0 +1,134 @@
+// What `podloom get` shows of each noun. A table is for eyes and may change; the JSON is the contract.
+import type { InspectNoun, InspectRows } from "../control/inspect.ts";
+import { formatAge, formatBytes } from "./format.ts";
+
+/** One column. `wide` columns show with -o wide; `volatile` ones change all the time and do not make a row "changed" for -w. */
+interface Column<Row> {
+  readonly head: string;
+  readonly cell: (row: Row) => string;
+  readonly wide?: boolean;
+  readonly volatile?: boolean;
+}
+
+type Columns = { readonly [N in InspectNoun]: readonly Column<InspectRows[N]>[] };
+
+const text = (value: string | number | undefined): string => (value === undefined || value === "" ? "-" : String(value));
+const bytes = (value: number | undefined): string => (value === undefined ? "-" : formatBytes(value));
+const netnsOf = (row: { readonly netns: string }): string => (row.netns === "" ? "(host)" : row.netns);
+
+const COLUMNS: Columns = {
+  nodes: [
+    { head: "NAME", cell: (r) => r.name },
+    { head: "STATUS", cell: (r) => r.status },
+    { head: "UNDERLAY", cell: (r) => r.underlay },
+    { head: "SUBNET", cell: (r) => text(r.subnet) },
+    { head: "PODS", cell: (r) => text(r.pods) },
+    { head: "PEERS", cell: (r) => text(r.peers) },
+    { head: "ROUTES", cell: (r) => text(r.routes), wide: true },
+    { head: "BACKEND", cell: (r) => text(r.backend), wide: true },
+    { head: "VTEP-MAC", cell: (r) => text(r.vtepMac), wide: true },
+    { head: "STORE", cell: (r) => r.store, wide: true },
+    { head: "RX", cell: (r) => text(r.rxPackets), wide: true, volatile: true },
+    { head: "TX", cell: (r) => text(r.txPackets), wide: true, volatile: true },
+    { head: "DROPS", cell: (r) => text(r.drops), wide: true, volatile: true },
+    { head: "PID", cell: (r) => text(r.pid) },
+    { head: "RSS", cell: (r) => bytes(r.rssBytes), volatile: true },
+    { head: "PSS", cell: (r) => bytes(r.pssBytes), wide: true, volatile: true },
+    { head: "RESTARTS", cell: (r) => text(r.restarts) },
+    { head: "AGE", cell: (r) => (r.status === "Dead" ? "-" : formatAge(r.ageSec)), volatile: true },
+    { head: "REASON", cell: (r) => r.reason ?? "", wide: true },
+  ],
+  pods: [
+    { head: "NAME", cell: (r) => r.name },
+    { head: "NODE", cell: (r) => r.node },
+    { head: "IP", cell: (r) => r.ip },
+    { head: "MAC", cell: (r) => r.mac, wide: true },
+    { head: "HOST-DEVICE", cell: (r) => r.hostDevice, wide: true },
+    { head: "GATEWAY", cell: (r) => r.gateway, wide: true },
+    { head: "MTU", cell: (r) => text(r.mtu), wide: true },
+  ],
+  leases: [
+    { head: "SUBNET", cell: (r) => r.subnet },
+    { head: "PUBLIC-IP", cell: (r) => r.publicIp },
+    { head: "BACKEND", cell: (r) => text(r.backend) },
+    { head: "VNI", cell: (r) => text(r.vni) },
+    { head: "VTEP-MAC", cell: (r) => text(r.vtepMac) },
+    { head: "NODE", cell: (r) => r.node },
+    { head: "OWN", cell: (r) => (r.own ? "yes" : "no") },
+    { head: "TTL", cell: (r) => (r.ttlSec === undefined ? "-" : `${Math.round(r.ttlSec)}s`), wide: true, volatile: true },
+    { head: "EPOCH", cell: (r) => text(r.createRevision), wide: true },
+  ],
+  routes: [
+    { head: "NODE", cell: (r) => r.node },
+    { head: "NETNS", cell: netnsOf },
+    { head: "DESTINATION", cell: (r) => (r.type === "unicast" || r.type === "" ? r.dst : `${r.type} ${r.dst}`) },
+    { head: "VIA", cell: (r) => text(r.via) },
+    { head: "DEV", cell: (r) => text(r.dev) },
+    { head: "PROTO", cell: (r) => r.proto },
+    { head: "SCOPE", cell: (r) => r.scope, wide: true },
+    { head: "SRC", cell: (r) => text(r.src), wide: true },
+    { head: "METRIC", cell: (r) => text(r.metric), wide: true },
+    { head: "ONLINK", cell: (r) => (r.onlink ? "onlink" : ""), wide: true },
+  ],
+  neigh: [
+    { head: "NODE", cell: (r) => r.node },
+    { head: "NETNS", cell: netnsOf },
+    { head: "IP", cell: (r) => r.ip },
+    { head: "DEV", cell: (r) => r.dev },
+    { head: "LLADDR", cell: (r) => text(r.mac) },
+    { head: "STATE", cell: (r) => r.state },
+  ],
+  fdb: [
+    { head: "NODE", cell: (r) => r.node },
+    { head: "DEV", cell: (r) => r.dev },
+    { head: "MAC", cell: (r) => r.mac },
+    { head: "PORT", cell: (r) => text(r.port) },
+    { head: "DST", cell: (r) => text(r.dst) },
+    { head: "STATE", cell: (r) => r.state },
+  ],
+  links: [
+    { head: "NODE", cell: (r) => r.node },
+    { head: "NETNS", cell: netnsOf },
+    { head: "NAME", cell: (r) => r.name },
+    { head: "KIND", cell: (r) => r.kind },
+    { head: "STATE", cell: (r) => r.state },
+    { head: "MTU", cell: (r) => text(r.mtu) },
+    { head: "ADDRESSES", cell: (r) => text(r.addresses.join(",")) },
+    { head: "INDEX", cell: (r) => text(r.ifindex), wide: true },
+    { head: "MAC", cell: (r) => r.mac, wide: true },
+    { head: "MASTER", cell: (r) => text(r.master), wide: true },
+    { head: "RX", cell: (r) => text(r.rxPackets), volatile: true },
+    { head: "TX", cell: (r) => text(r.txPackets), volatile: true },
+    { head: "RX-BYTES", cell: (r) => text(r.rxBytes), wide: true, volatile: true },
+    { head: "TX-BYTES", cell: (r) => text(r.txBytes), wide: true, volatile: true },
+    { head: "RX-DROPPED", cell: (r) => text(r.rxDropped), wide: true, volatile: true },
+    { head: "TX-DROPPED", cell: (r) => text(r.txDropped), wide: true, volatile: true },
+    { head: "DROPS", cell: (r) => reasons(r.drops), wide: true, volatile: true },
+  ],
+};
+
+function reasons(drops: Readonly<Record<string, number>>): string {
+  return Object.entries(drops)
+    .map(([reason, count]) => `${reason}=${count}`)
+    .join(",");
+}
+
+/** A table of rows: heads, cells, and for each row what tells that it changed. */
+export interface RenderedRows {
+  readonly head: readonly string[];
+  readonly cells: readonly (readonly string[])[];
+  /** One text a row without its volatile columns: equal texts mean nothing worth showing has changed. */
+  readonly fingerprints: readonly string[];
+}
+
+/** Renders rows of `noun`. */
+export function renderRows(noun: InspectNoun, rows: readonly unknown[], wide: boolean): RenderedRows {
+  const all = COLUMNS[noun] as unknown as readonly Column<unknown>[];
+  const columns = all.filter((column) => wide || column.wide !== true);
+  const lasting = all.filter((column) => column.volatile !== true);
+  return {
+    head: columns.map((column) => column.head),
+    cells: rows.map((row) => columns.map((column) => column.cell(row))),
+    fingerprints: rows.map((row) => lasting.map((column) => column.cell(row)).join("\t")),
+  };
+}

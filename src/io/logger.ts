@@ -1,0 +1,87 @@
+// Logs: pino's JSON lines, one object a line, fields `node`, `room`, `event` and whatever else the event has.
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import pino from "pino";
+import { PodloomError } from "./podloom-error.ts";
+
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LoggerOptions {
+  /** The node's name, or `supervisor`, `store`, …: field `node` of every line. */
+  readonly node: string;
+  readonly level: LogLevel;
+  /** Appended to; made with its folder (mode 0600, 0700) when absent. Undefined: standard error, written at once. */
+  readonly file?: string | undefined;
+}
+
+/** Writes lines. To a file they are written in the background: call {@link Logger.close} before the process ends. */
+export class Logger {
+  readonly #pino: pino.Logger;
+  readonly #destination: { flushSync(): void };
+  readonly #fd: number | undefined;
+  #closed = false;
+
+  /** @throws PodloomError PL_LOG_FAILED when the file cannot be opened */
+  constructor(options: LoggerOptions) {
+    let fd = 2;
+    if (options.file !== undefined) {
+      try {
+        mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
+        fd = openSync(options.file, "a", 0o600);
+      } catch (cause) {
+        throw new PodloomError("PL_LOG_FAILED", `the log ${options.file} cannot be written`, {
+          remedy: "Choose another with --log-file, or make its folder writable.",
+          cause,
+        });
+      }
+      this.#fd = fd;
+    }
+    const destination = pino.destination({ dest: fd, sync: options.file === undefined });
+    // A reader that went away or a full disk must not end a node.
+    destination.on("error", () => {});
+    this.#destination = destination;
+    this.#pino = pino({ level: options.level, base: { node: options.node } }, destination);
+  }
+
+  /**
+   * One line.
+   *
+   * @param room the part of podloom that speaks
+   * @param event a short stable name, to search for
+   * @param fields more of it; an `err` is written with its type, message and stack, its cause included
+   */
+  log(
+    level: Exclude<LogLevel, "silent">,
+    room: string,
+    event: string,
+    message: string,
+    fields?: Readonly<Record<string, unknown>>,
+  ): void {
+    if (!this.#closed) this.#pino[level]({ room, event, ...fields }, message);
+  }
+
+  /** An error line about `thrown`: with its code and remedy when it is a PodloomError, else with its stack. */
+  error(room: string, event: string, thrown: unknown, level: "warn" | "error" | "fatal" = "error"): void {
+    if (thrown instanceof PodloomError) {
+      const { code, remedy } = thrown;
+      this.log(level, room, event, thrown.message, remedy === undefined ? { code } : { code, remedy });
+      return;
+    }
+    const err = thrown instanceof Error ? thrown : new Error(String(thrown));
+    this.log(level, room, event, err.message, { err });
+  }
+
+  /** Writes what is still in memory, now. */
+  flush(): void {
+    if (!this.#closed) this.#destination.flushSync();
+  }
+
+  /** Flushes and closes. Later lines are lost. */
+  close(): void {
+    if (this.#closed) return;
+    this.flush();
+    this.#closed = true;
+    if (this.#fd !== undefined) closeSync(this.#fd);
+  }
+}

@@ -1,0 +1,221 @@
+// The lab's unix socket: nodes introduce themselves with the lab's token, the command line asks.
+import { timingSafeEqual } from "node:crypto";
+import { INSPECT_NOUNS, type InspectNoun, type LeaseRow, type NodeRow } from "../control/inspect.ts";
+import type { Connection, IncomingRequest } from "../io/ipc/connection.ts";
+import type { ExecArgs, GetArgs, Hello, NodeState, ProbeArgs } from "../io/ipc/protocol.ts";
+import { IpcServer } from "../io/ipc/server.ts";
+import { processMemory } from "../io/memory.ts";
+import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import type { LabExecArgs, LabGetArgs, LabGetResult } from "./lab-protocol.ts";
+import type { NodeProcess } from "./node-process.ts";
+import type { Supervisor } from "./supervisor.ts";
+
+/** How long a node may take to answer `get`. */
+const GET_TIMEOUT_MS = 5000;
+
+/** @see ControlServer.listen */
+export class ControlServer {
+  readonly #supervisor: () => Supervisor | undefined;
+  readonly #token: Buffer;
+  #server: IpcServer | undefined;
+  /** Requests that are answered when the lab is down. */
+  readonly #downs: IncomingRequest[] = [];
+
+  private constructor(token: string, supervisor: () => Supervisor | undefined) {
+    this.#token = Buffer.from(token);
+    this.#supervisor = supervisor;
+  }
+
+  /** Opens the socket. @param supervisor undefined while the lab is being set up: nobody is let in then */
+  static async listen(
+    path: string,
+    token: string,
+    supervisor: () => Supervisor | undefined,
+  ): Promise<ControlServer> {
+    const control = new ControlServer(token, supervisor);
+    control.#server = await IpcServer.listen(path, {
+      from: "supervisor",
+      onHello: (hello, connection) => control.#greet(hello, connection),
+      onRequest: (request) => void control.#answer(request),
+      onNotice: (event, data, connection) => control.#noticed(event, data, connection),
+      onClosed: (connection) => control.#nodeOf(connection)?.disconnected(connection),
+    });
+    return control;
+  }
+
+  /** Answers who asked for the end, then ends every connection and removes the socket. */
+  async close(killed: readonly string[]): Promise<void> {
+    for (const request of this.#downs) request.done({ killed });
+    await this.#server?.close();
+  }
+
+  #greet(hello: Hello, connection: Connection): void {
+    if (hello.from === "cli") return;
+    const token = Buffer.from(hello.token ?? "");
+    if (token.length !== this.#token.length || !timingSafeEqual(token, this.#token)) {
+      throw new PodloomError("PL_TOKEN", `"${hello.from}" does not know this lab's token`);
+    }
+    const node = this.#supervisor()?.node(hello.from);
+    if (node === undefined) throw new PodloomError("PL_NO_NODE", `this lab has no node "${hello.from}"`);
+    node.connected(connection);
+  }
+
+  #noticed(event: string, data: unknown, connection: Connection): void {
+    if (event === "state") this.#nodeOf(connection)?.report(data as NodeState);
+  }
+
+  #nodeOf(connection: Connection): NodeProcess | undefined {
+    const name = connection.peer?.from;
+    const node = name === undefined ? undefined : this.#supervisor()?.node(name);
+    return node?.connection === connection ? node : undefined;
+  }
+
+  async #answer(request: IncomingRequest): Promise<void> {
+    try {
+      const supervisor = this.#supervisor();
+      if (supervisor === undefined) throw new PodloomError("PL_LAB_STARTING", "the lab is still being set up");
+      switch (request.verb) {
+        case "status":
+          request.done(await supervisor.status((request.args as { withStore?: unknown })?.withStore === true));
+          return;
+        case "get":
+          request.done(await getRows(supervisor, readGetArgs(request.args)));
+          return;
+        case "exec":
+          await forwardExec(supervisor, request);
+          return;
+        case "probe":
+          await forwardProbe(supervisor, request);
+          return;
+        case "down":
+          this.#downs.push(request);
+          void supervisor.stop();
+          return;
+        default:
+          throw new PodloomError("PL_IPC_UNKNOWN_VERB", `the supervisor does not answer \`${request.verb}\``);
+      }
+    } catch (thrown) {
+      request.fail(thrown);
+    }
+  }
+}
+
+function readGetArgs(args: unknown): LabGetArgs {
+  const { noun, node } = (args ?? {}) as Partial<LabGetArgs>;
+  if (!INSPECT_NOUNS.includes(noun as InspectNoun)) {
+    throw new PodloomError("PL_VERB_ARGS", `\`get\` knows ${INSPECT_NOUNS.join(", ")}, not ${String(noun)}`);
+  }
+  return { noun: noun as InspectNoun, ...(typeof node === "string" ? { node } : {}) };
+}
+
+async function getRows(supervisor: Supervisor, args: LabGetArgs): Promise<LabGetResult> {
+  const nodes = args.node === undefined ? supervisor.nodes : [nodeNamed(supervisor, args.node)];
+  const missing: { node: string; why: string }[] = [];
+  const perNode = await Promise.all(
+    nodes.map(async (node) => {
+      try {
+        const request: GetArgs = { noun: args.noun };
+        const connection = connectionOf(node);
+        const rows = await connection.request("get", request, { timeoutMs: GET_TIMEOUT_MS }).done;
+        return Array.isArray(rows) ? (rows as unknown[]) : [];
+      } catch (thrown) {
+        missing.push({ node: node.name, why: messageOf(thrown) });
+        return undefined;
+      }
+    }),
+  );
+  if (args.noun === "nodes") {
+    return { rows: nodes.map((node, i) => nodeRow(node, perNode[i]?.[0] as NodeRow | undefined)), missing: [] };
+  }
+  const rows = perNode.flatMap((found) => found ?? []);
+  const several = args.noun === "leases" && args.node === undefined;
+  return { rows: several ? oneRowALease(rows as LeaseRow[]) : rows, missing };
+}
+
+/** What a node says of itself, completed by what only its supervisor knows. */
+function nodeRow(node: NodeProcess, said: NodeRow | undefined): NodeRow {
+  const status = node.describe();
+  const { restarts } = status;
+  if (said === undefined) {
+    const reason = status.status === "running" ? "it has not connected yet" : (status.lastExit ?? status.status);
+    return {
+      name: node.name,
+      status: status.pid === undefined ? "Dead" : "NotReady",
+      reason,
+      ...(status.pid === undefined ? {} : { pid: status.pid }),
+      backend: "-",
+      underlay: status.underlay,
+      pods: 0,
+      peers: 0,
+      routes: 0,
+      store: "Disconnected",
+      rxPackets: 0,
+      txPackets: 0,
+      drops: 0,
+      restarts,
+      ageSec: Math.floor(node.ageMs / 1000),
+    };
+  }
+  const memory = said.rssBytes === undefined && status.pid !== undefined ? processMemory(status.pid) : undefined;
+  return {
+    ...said,
+    ...(status.pid === undefined ? {} : { pid: status.pid }),
+    ...memory,
+    restarts,
+    ageSec: Math.floor(node.ageMs / 1000),
+  };
+}
+
+/** Every node lists every lease: without a node in the question each is shown once, preferably as its owner sees it. */
+function oneRowALease(rows: readonly LeaseRow[]): LeaseRow[] {
+  const bySubnet = new Map<string, LeaseRow>();
+  for (const row of rows) {
+    const known = bySubnet.get(row.subnet);
+    if (known === undefined || (row.own && !known.own)) bySubnet.set(row.subnet, row);
+  }
+  return [...bySubnet.values()];
+}
+
+async function forwardExec(supervisor: Supervisor, request: IncomingRequest): Promise<void> {
+  const { target, argv } = request.args as LabExecArgs;
+  const node = target.t === "node" ? nodeNamed(supervisor, target.node) : nodeWithPod(supervisor, target.pod);
+  const args: ExecArgs = { pod: target.t === "node" ? "" : target.pod, argv };
+  const call = connectionOf(node).request("exec", args, {
+    onChunk: (stream, data) => void request.chunk(stream, data),
+  });
+  request.onInterrupt = () => call.interrupt();
+  request.done(await call.done);
+}
+
+async function forwardProbe(supervisor: Supervisor, request: IncomingRequest): Promise<void> {
+  const args = request.args as ProbeArgs;
+  const call = connectionOf(nodeWithPod(supervisor, args.pod)).request("probe", args);
+  request.onInterrupt = () => call.interrupt();
+  request.done(await call.done);
+}
+
+function nodeNamed(supervisor: Supervisor, name: string): NodeProcess {
+  const node = supervisor.node(name);
+  if (node !== undefined) return node;
+  const known = supervisor.nodes.map((other) => other.name);
+  throw new PodloomError("PL_NO_NODE", `no node "${name}"; there are ${listed(known)}`);
+}
+
+function nodeWithPod(supervisor: Supervisor, pod: string): NodeProcess {
+  const node = supervisor.nodeOfPod(pod);
+  if (node !== undefined) return node;
+  const known = supervisor.nodes.flatMap((other) => other.node.pods.map((wish) => wish.name));
+  const hint = supervisor.node(pod) === undefined ? "" : `; for the node itself write node/${pod}`;
+  throw new PodloomError("PL_NO_POD", `no pod "${pod}"; there are ${listed(known)}${hint}`);
+}
+
+function connectionOf(node: NodeProcess): Connection {
+  if (node.connection !== undefined) return node.connection;
+  const why = node.status === "running" ? "has not connected yet" : `does not run (${node.lastExit ?? node.status})`;
+  throw new PodloomError("PL_NODE_DOWN", `node ${node.name} ${why}`);
+}
+
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return "none";
+  return names.length > 12 ? `${names.slice(0, 12).join(", ")}, …` : names.join(", ");
+}

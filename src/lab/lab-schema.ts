@@ -1,0 +1,145 @@
+// The lab file: one zod schema, from which come the types, the checks and the published JSON schema. What a schema cannot
+// say (two nodes with one address, a network that is too small) is checked in `resolve-lab.ts`.
+import { z } from "zod";
+
+/** What `apiVersion` must be. */
+export const LAB_API_VERSION = "podloom/v1";
+
+/** Upper bound of nodes in one lab: beyond it one machine serves no purpose. */
+export const NODES_MAX = 2000;
+/** Upper bound of pods on one node: a /24 has room for no more. */
+export const PODS_MAX = 250;
+
+const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const NAME_RULE = "1 to 63 lower-case letters, digits and dashes, with a letter or digit at both ends";
+const ENDPOINTS = /^http:\/\/[^\s,/]+(,http:\/\/[^\s,/]+)*$/;
+
+const name = (what: string) =>
+  z.string().regex(NAME, { error: `must be ${NAME_RULE}` }).describe(`${what}: ${NAME_RULE}.`);
+
+const address = (text: string) => z.ipv4({ error: "must be an IPv4 address like 192.168.56.2" }).describe(text);
+const cidr = (text: string) => z.cidrv4({ error: "must be a prefix like 192.168.56.0/24" }).describe(text);
+const whole = (min: number, max: number, text: string) => z.int().min(min).max(max).describe(text);
+
+const backend = z
+  .strictObject({
+    Type: z.string().describe("The backend. podloom has: vxlan."),
+    VNI: whole(0, 0xff_ffff, "VXLAN network identifier; Flannel's default is 1.").optional(),
+    Port: whole(0, 65535, "UDP port of the VXLAN device; 0 or absent is Linux's 8472.").optional(),
+    GBP: z.boolean().describe("VXLAN group based policy.").optional(),
+    Learning: z.boolean().describe("Whether the VXLAN device learns source addresses.").optional(),
+    DirectRouting: z.boolean().describe("Route without encapsulation within one segment.").optional(),
+    MTU: whole(0, 9000, "MTU of the external interface; absent is that of the underlay.").optional(),
+  })
+  .describe("Flannel's Backend object.");
+
+const network = z
+  .strictObject({
+    EnableIPv4: z.boolean().describe("Flannel's switch for IPv4; it must stay true.").optional(),
+    Network: cidr("The pod network; every node leases a subnet of it.").default("10.244.0.0/16"),
+    SubnetLen: whole(1, 32, "Prefix length of a node's subnet; Flannel's default is 24 where that fits.").optional(),
+    SubnetMin: address("First subnet that may be leased; the default skips the first of the network.").optional(),
+    SubnetMax: address("Last subnet that may be leased.").optional(),
+    Backend: backend.prefault({ Type: "vxlan" }),
+  })
+  .describe("Flannel's net-conf.json, in its own words. It is written to <etcdPrefix>/config.");
+
+const underlay = z
+  .strictObject({
+    subnet: cidr("The network between the nodes.").default("192.168.56.0/24"),
+    carrier: z
+      .enum(["loopback", "host"])
+      .describe("loopback: each node has its own 127.x.y.z on this machine. host: the addresses are this host's own.")
+      .default("loopback"),
+    mtu: whole(576, 9000, "MTU of the underlay in bytes.").default(1500),
+  })
+  .describe("The network between the nodes.");
+
+const pod = z.union([
+  name("A pod's name, unique in the lab"),
+  z
+    .strictObject({
+      name: name("A pod's name, unique in the lab"),
+      ip: address("The address that the pod asks for; it must lie in its node's subnet.").optional(),
+    })
+    .describe("A pod with a wish for an address."),
+]);
+
+const pods = z
+  .union([whole(0, PODS_MAX, "How many pods; they are named <node>-pod1, <node>-pod2, …"), z.array(pod).max(PODS_MAX)])
+  .describe("The node's pods: a number, or a list of names.");
+
+const listedNode = z
+  .strictObject({
+    name: name("The node's name, unique in the lab"),
+    address: address("Its underlay address; the default is the next free one, from .2 upward.").optional(),
+    pods: pods.optional(),
+  })
+  .describe("One node.");
+
+const countedNodes = z
+  .strictObject({
+    count: whole(1, NODES_MAX, "How many nodes.").default(3),
+    pods: whole(0, PODS_MAX, "How many pods on each.").default(2),
+    prefix: name("What their names start with").default("node"),
+  })
+  .describe("So many nodes, named and addressed in order.");
+
+const nodes = z
+  .union([z.array(listedNode).min(1).max(NODES_MAX), countedNodes])
+  .describe("The nodes: a list of them, or { count, pods, prefix }.");
+
+const lease = z
+  .strictObject({
+    ttlSec: whole(2, 86_400, "Lifetime of a lease in seconds; the default is 20, or 86400 with mode renew.").optional(),
+    mode: z
+      .enum(["keepalive", "renew"])
+      .describe("keepalive: one lease kept alive, safe. renew: as flanneld does it, a new lease every ttl − 1 h.")
+      .default("keepalive"),
+  })
+  .describe("How a node holds its subnet.");
+
+const restart = z
+  .strictObject({
+    policy: z
+      .enum(["on-failure", "always", "never"])
+      .describe("When a node process that ended is started again.")
+      .default("on-failure"),
+    maxRetries: whole(0, 1000, "Restarts in a row before the supervisor gives up on a node.").default(5),
+    backoffMs: whole(0, 60_000, "Pause before the first restart in milliseconds; it doubles up to 30 s.").default(200),
+  })
+  .describe("What happens when a node process ends unasked.");
+
+/** The lab file. Parsing fills in every default. */
+export const labFileSchema = z
+  .strictObject({
+    apiVersion: z.literal(LAB_API_VERSION).describe(`Always ${LAB_API_VERSION}.`),
+    name: name("The lab's name; the default is the file's").optional(),
+    network: network.prefault({}),
+    underlay: underlay.prefault({}),
+    nodes: nodes.prefault({}),
+    store: z
+      .union([
+        z.enum(["embedded", "etcd"]),
+        z.string().regex(ENDPOINTS, { error: "must be embedded, etcd or http://host:port[,http://…]" }),
+      ])
+      .describe("embedded: podloom's own. etcd: the one on PATH. http://host:port[,…]: one that runs already.")
+      .default("embedded"),
+    etcdPrefix: z
+      .string()
+      .regex(/^(\/[A-Za-z0-9._-]+)+$/, { error: "must be a path like /coreos.com/network" })
+      .describe("Where Flannel's keys live.")
+      .default("/coreos.com/network"),
+    lease: lease.prefault({}),
+    strict: z.boolean().describe("Reproduce the originals' quirks instead of avoiding them.").default(false),
+    restart: restart.prefault({}),
+  })
+  .describe("A podloom lab: one emulated cluster.");
+
+/** A lab file as it was read, with its defaults. */
+export type LabFile = z.output<typeof labFileSchema>;
+
+/** The published JSON schema of a lab file, for editors. */
+export function labJsonSchema(): Record<string, unknown> {
+  return { ...z.toJSONSchema(labFileSchema, { io: "input" }), title: "podloom lab" };
+}

@@ -1,0 +1,210 @@
+// One node's process over its lives: started, connected, watched, started again by the lab's rule.
+import { formatIpv4, formatPrefix } from "../base/ipv4-addr.ts";
+import type { Connection } from "../io/ipc/connection.ts";
+import { type NodeState, TOKEN_VARIABLE } from "../io/ipc/protocol.ts";
+import { Child, type ChildExit } from "./child-process.ts";
+import { type Environment, type LabDirs, logPath } from "./lab-dirs.ts";
+import type { NodeProcessStatus, NodeStatus } from "./lab-protocol.ts";
+import type { Lab, LabNode } from "./resolve-lab.ts";
+import { decideRestart, type RestartDecision } from "./restart-policy.ts";
+
+/** What every node of a lab is started with. */
+export interface NodeContext {
+  readonly lab: Lab;
+  readonly dirs: LabDirs;
+  /** The program and arguments that run podloom itself. */
+  readonly program: readonly string[];
+  readonly env: Environment;
+  readonly endpoints: readonly string[];
+  readonly token: string;
+}
+
+/** Who hears of a node. */
+export interface NodeWatcher {
+  nodeStarted(node: NodeProcess, pid: number): void;
+  /** Its state changed; `node.state` is the new one. */
+  nodeChanged(node: NodeProcess): void;
+  /** It ended while nobody had asked it to. Answers what is to be done. */
+  nodeEnded(node: NodeProcess, exit: ChildExit, proposal: RestartDecision): RestartDecision;
+}
+
+/** One node of the lab. */
+export class NodeProcess {
+  readonly node: LabNode;
+  /** What it said of itself last, while it is connected. */
+  state: NodeState | undefined;
+  status: NodeProcessStatus = "waiting";
+  /** Restarts since the lab started, and those in a row. */
+  restarts = 0;
+  lastExit: string | undefined;
+  /** Has it been ready once? */
+  wasReady = false;
+  readonly #context: NodeContext;
+  readonly #watcher: NodeWatcher;
+  #child: Child | undefined;
+  #connection: Connection | undefined;
+  #inARow = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #stopping = false;
+  /** Told when the process has said hello or has ended: then the next one may start. */
+  #settled: (() => void) | undefined;
+
+  constructor(node: LabNode, context: NodeContext, watcher: NodeWatcher) {
+    this.node = node;
+    this.#context = context;
+    this.#watcher = watcher;
+  }
+
+  get name(): string {
+    return this.node.name;
+  }
+
+  get child(): Child | undefined {
+    return this.#child;
+  }
+
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  /** Milliseconds since its present process started. */
+  get ageMs(): number {
+    return this.#child === undefined ? 0 : performance.now() - this.#child.startedAtMs;
+  }
+
+  /** Starts it. Resolves once it is connected or has ended, so that a crowd can be started a few at a time. */
+  start(): Promise<void> {
+    if (this.#stopping) return Promise.resolve();
+    const settled = new Promise<void>((resolve) => {
+      this.#settled = resolve;
+    });
+    this.#spawn();
+    return settled;
+  }
+
+  /** Takes over a connection that introduced itself with this node's name and the lab's token. */
+  connected(connection: Connection): void {
+    // A node that is replaced too fast may still have its old connection open.
+    this.#connection?.destroy();
+    this.#connection = connection;
+    this.#settle();
+  }
+
+  disconnected(connection: Connection): void {
+    if (this.#connection === connection) this.#connection = undefined;
+  }
+
+  /** A `state` notice. */
+  report(state: NodeState): void {
+    this.state = state;
+    if (state.phase === "ready") this.wasReady = true;
+    this.#watcher.nodeChanged(this);
+  }
+
+  /** Asks it to leave and waits; kills it when `deadlineMs` is over. Answers whether it had to be killed. */
+  async stop(deadlineMs: number): Promise<boolean> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    const child = this.#child;
+    let killed = false;
+    if (child !== undefined && child.exit === undefined) {
+      if (this.#connection === undefined) child.signal("SIGTERM");
+      else this.#connection.request("stop", { revoke: true }).done.catch(() => child.signal("SIGTERM"));
+      killed = await child.endWithin(deadlineMs);
+    }
+    this.status = "stopped";
+    this.#settle();
+    return killed;
+  }
+
+  /** Ends it at once. */
+  kill(): void {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    this.#child?.signal("SIGKILL");
+  }
+
+  describe(): NodeStatus {
+    const running = this.status === "running";
+    return {
+      name: this.name,
+      status: this.status,
+      pid: running ? this.#child?.pid : undefined,
+      underlay: formatIpv4(this.node.address),
+      state: running ? this.state : undefined,
+      pods: this.node.pods.map((pod) => pod.name),
+      restarts: this.restarts,
+      lastExit: this.lastExit,
+      log: logPath(this.#context.dirs, this.name),
+    };
+  }
+
+  #spawn(): void {
+    this.state = undefined;
+    const child = new Child({
+      argv: nodeArguments(this.node, this.#context),
+      env: { ...this.#context.env, [TOKEN_VARIABLE]: this.#context.token },
+      log: logPath(this.#context.dirs, this.name),
+      stdin: "ignore",
+      stdout: "log",
+    });
+    this.#child = child;
+    this.status = "running";
+    void child.ended.then((exit) => this.#onEnd(exit));
+    if (child.pid !== undefined) this.#watcher.nodeStarted(this, child.pid);
+  }
+
+  #onEnd(exit: ChildExit): void {
+    this.#settle();
+    this.state = undefined;
+    this.lastExit = exit.cause;
+    if (this.#stopping) {
+      this.status = "stopped";
+      return;
+    }
+    const proposal = decideRestart(this.#context.lab.restart, exit, this.#inARow);
+    this.status = proposal.t === "restart" ? "backoff" : "dead";
+    const decision = this.#watcher.nodeEnded(this, exit, proposal);
+    if (decision.t === "leave") {
+      this.status = "dead";
+      return;
+    }
+    this.#timer = setTimeout(() => {
+      this.#inARow = decision.restarts;
+      this.restarts++;
+      this.#spawn();
+    }, decision.afterMs);
+  }
+
+  #settle(): void {
+    this.#settled?.();
+    this.#settled = undefined;
+  }
+}
+
+/** The command line of one node. */
+export function nodeArguments(node: LabNode, context: NodeContext): string[] {
+  const { lab, dirs } = context;
+  const args = [
+    ...context.program,
+    "node",
+    ...["--name", node.name],
+    ...["--address", formatIpv4(node.address)],
+    ...["--segment", formatPrefix(lab.underlay.subnet)],
+    ...["--carrier", lab.underlay.carrier],
+    ...["--etcd", context.endpoints.join(",")],
+    ...["--etcd-prefix", lab.etcdPrefix],
+    ...["--lease-ttl", String(lab.lease.ttlSec)],
+    ...["--lease-mode", lab.lease.mode],
+    ...["--state", `${dirs.nodes}/${node.name}`],
+    ...["--control", dirs.socket],
+  ];
+  // Flannel renews an hour before the end; a lease too short for that is renewed at half its time.
+  if (lab.lease.mode === "renew") args.push("--lease-margin", String(Math.min(3600, Math.floor(lab.lease.ttlSec / 2))));
+  if (lab.underlay.mtuBytes !== 1500) args.push("--mtu", String(lab.underlay.mtuBytes));
+  if (lab.strict) args.push("--strict");
+  for (const pod of node.pods) {
+    args.push("--pod", pod.ip === undefined ? pod.name : `${pod.name}=${formatIpv4(pod.ip)}`);
+  }
+  return args;
+}

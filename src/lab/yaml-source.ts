@@ -1,0 +1,81 @@
+// YAML with positions: what lets a message about `nodes[1].address` name the line and column of that very value.
+import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from "yaml";
+
+/** A place in a YAML text; both count from 1. */
+export interface Position {
+  readonly line: number;
+  readonly col: number;
+}
+
+/** A key or an index for each step from the root of a document. */
+export type DocPath = readonly (string | number)[];
+
+/** A fault of YAML itself. */
+export interface YamlFault {
+  readonly at: Position;
+  readonly message: string;
+}
+
+/** One parsed YAML document that remembers where everything stood. */
+export class YamlSource {
+  readonly faults: readonly YamlFault[];
+  /** The document as plain values; undefined while {@link faults} is not empty. */
+  readonly value: unknown;
+  readonly #doc: ReturnType<typeof parseDocument>;
+  readonly #lines = new LineCounter();
+
+  constructor(text: string) {
+    this.#doc = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
+    const faults: YamlFault[] = this.#doc.errors.map((error) => ({
+      at: this.#at(error.pos[0]),
+      message:
+        error.code === "MULTIPLE_DOCS" ? "a lab file is one YAML document, without a second `---`" : error.message,
+    }));
+    if (faults.length === 0) {
+      try {
+        this.value = this.#doc.toJS({ maxAliasCount: 100 });
+      } catch (thrown) {
+        // An alias without its anchor, or too many of them: the library names no position.
+        faults.push({ at: { line: 1, col: 1 }, message: (thrown as Error).message });
+      }
+    }
+    this.faults = faults;
+  }
+
+  /** Where the value at `path` stands, or the nearest thing above it that exists. */
+  valueAt(path: DocPath): Position {
+    for (let depth = path.length; depth > 0; depth--) {
+      const node = this.#node(path.slice(0, depth));
+      if (node?.range != null) return this.#at(node.range[0]);
+    }
+    return this.#start();
+  }
+
+  /** Where the key `key` of the map at `path` stands. */
+  keyAt(path: DocPath, key: string): Position {
+    const map = path.length === 0 ? this.#doc.contents : this.#node(path);
+    if (isMap(map)) {
+      for (const pair of map.items) {
+        if (isPair(pair) && isScalar(pair.key) && String(pair.key.value) === key && pair.key.range != null) {
+          return this.#at(pair.key.range[0]);
+        }
+      }
+    }
+    return this.valueAt(path);
+  }
+
+  #node(path: DocPath): Node | undefined {
+    const node: unknown = this.#doc.getIn(path as (string | number)[], true);
+    return typeof node === "object" && node !== null ? (node as Node) : undefined;
+  }
+
+  #start(): Position {
+    const range = this.#doc.contents?.range;
+    return range == null ? { line: 1, col: 1 } : this.#at(range[0]);
+  }
+
+  #at(offset: number): Position {
+    const { line, col } = this.#lines.linePos(offset);
+    return { line: Math.max(1, line), col: Math.max(1, col) };
+  }
+}

@@ -1,0 +1,166 @@
+// Does every pod reach every other? All ordered pairs are pinged; beyond a limit a seeded sample of them, and the result says so.
+import { SeededRng } from "../base/rng.ts";
+import { below } from "../base/rng.ts";
+import type { ProbeArgs, ProbeResult } from "../io/ipc/protocol.ts";
+import { type RttSummary, summarize } from "./statistics.ts";
+
+/** A pod as far as pinging needs it. */
+export interface PodAddress {
+  readonly name: string;
+  readonly node: string;
+  readonly ip: string;
+}
+
+/** Something that can ping from a pod: a lab's control connection. */
+export interface Prober {
+  probe(args: ProbeArgs): Promise<readonly ProbeResult[]>;
+}
+
+/** How to measure. */
+export interface ReachabilityOptions {
+  /** Pings a pair. The first one resolves addresses on the way; its time is left out of the statistics. */
+  readonly count: number;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Beyond this many pairs a sample of this size is taken. */
+  readonly pairsMax: number;
+  readonly seed: number;
+  /** Source pods that ping at once. */
+  readonly concurrency: number;
+  readonly signal?: AbortSignal;
+  /** Told after each source pod. */
+  readonly onProgress?: (pairsDone: number, pairs: number) => void;
+}
+
+export const REACHABILITY_DEFAULTS: ReachabilityOptions = {
+  count: 5,
+  intervalMs: 20,
+  timeoutMs: 1000,
+  pairsMax: 2000,
+  seed: 1,
+  concurrency: 2,
+};
+
+/** What became of one ordered pair. */
+export interface PairResult {
+  readonly from: string;
+  readonly to: string;
+  readonly sent: number;
+  readonly received: number;
+  /** Without the first; undefined when nothing came back. */
+  readonly rtt: RttSummary | undefined;
+  /** Why, in ping's words, where the stack said so. */
+  readonly error: string | undefined;
+}
+
+/** What became of all. */
+export interface Reachability {
+  readonly pods: readonly PodAddress[];
+  readonly pairs: readonly PairResult[];
+  /** Ordered pairs that exist; more than `pairs` when a sample was taken. */
+  readonly pairsTotal: number;
+  /** Set when a sample was taken. */
+  readonly sampleSeed: number | undefined;
+  readonly sent: number;
+  readonly received: number;
+  /** Pairs of which not every ping came back. */
+  readonly pairsWithLoss: number;
+  readonly rtt: RttSummary | undefined;
+}
+
+/** Pings the pairs. Rejects with what `prober` rejects with, or when `signal` is aborted. */
+export async function measureReachability(
+  prober: Prober,
+  pods: readonly PodAddress[],
+  options: ReachabilityOptions,
+): Promise<Reachability> {
+  const plan = planPairs(pods, options.pairsMax, options.seed);
+  const pairs: PairResult[] = [];
+  const samples: number[] = [];
+  const queue = [...plan.targets];
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      options.signal?.throwIfAborted();
+      const [from, targets] = next;
+      const { count, intervalMs, timeoutMs } = options;
+      const request = { pod: from.name, targets: targets.map((to) => to.ip), count, intervalMs, timeoutMs };
+      const results = await prober.probe(request);
+      collect(from, targets, results, count, pairs, samples);
+      options.onProgress?.(pairs.length, plan.count);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, options.concurrency) }, worker));
+  const order = new Map(pods.map((pod, i) => [pod.name, i]));
+  const rank = (pair: PairResult): number =>
+    (order.get(pair.from) ?? 0) * pods.length + (order.get(pair.to) ?? 0);
+  pairs.sort((a, b) => rank(a) - rank(b));
+  return {
+    pods,
+    pairs,
+    pairsTotal: pods.length * Math.max(0, pods.length - 1),
+    sampleSeed: plan.sampled ? options.seed : undefined,
+    sent: pairs.reduce((sum, pair) => sum + pair.sent, 0),
+    received: pairs.reduce((sum, pair) => sum + pair.received, 0),
+    pairsWithLoss: pairs.filter((pair) => pair.received < pair.sent).length,
+    rtt: summarize(samples),
+  };
+}
+
+function collect(
+  from: PodAddress,
+  targets: readonly PodAddress[],
+  results: readonly ProbeResult[],
+  count: number,
+  pairs: PairResult[],
+  samples: number[],
+): void {
+  const byIp = new Map(results.map((result) => [result.target, result]));
+  for (const to of targets) {
+    const result = byIp.get(to.ip);
+    const rttUs = result?.rttUs ?? [];
+    const settled = count > 1 ? rttUs.slice(1) : rttUs;
+    for (const us of settled) samples.push(us);
+    pairs.push({
+      from: from.name,
+      to: to.name,
+      // A pair that was not even tried counts as lost: a gap must never look like success.
+      sent: result?.sent ?? count,
+      received: result?.received ?? 0,
+      rtt: summarize(settled),
+      error: result === undefined ? "no result" : result.error,
+    });
+  }
+}
+
+interface Plan {
+  readonly targets: readonly (readonly [PodAddress, readonly PodAddress[]])[];
+  readonly count: number;
+  readonly sampled: boolean;
+}
+
+/** Which pairs to ping: all, or a sample drawn with `seed` that is spread evenly over the sources. */
+export function planPairs(pods: readonly PodAddress[], pairsMax: number, seed: number): Plan {
+  const all = pods.length * Math.max(0, pods.length - 1);
+  const others = (from: PodAddress): PodAddress[] => pods.filter((to) => to !== from);
+  if (all <= pairsMax) {
+    return { targets: pods.map((from) => [from, others(from)]), count: all, sampled: false };
+  }
+  const rng = new SeededRng(seed);
+  const quota = Math.floor(pairsMax / pods.length);
+  let extra = pairsMax - quota * pods.length;
+  const targets: [PodAddress, PodAddress[]][] = [];
+  let count = 0;
+  for (const from of pods) {
+    const wanted = quota + (extra-- > 0 ? 1 : 0);
+    if (wanted === 0) continue;
+    const candidates = others(from);
+    // The first `wanted` places of a Fisher-Yates shuffle.
+    for (let i = 0; i < wanted; i++) {
+      const j = i + below(rng, candidates.length - i);
+      [candidates[i], candidates[j]] = [candidates[j] as PodAddress, candidates[i] as PodAddress];
+    }
+    targets.push([from, candidates.slice(0, wanted)]);
+    count += wanted;
+  }
+  return { targets, count, sampled: true };
+}

@@ -1,0 +1,327 @@
+// The only place where time, sockets and logic meet. One input in, run the stack, drain what it asks for, then wait for the
+// next input or the one timer. Everything that decides is in the agent; this file only carries out.
+import type { Rng } from "../base/rng.ts";
+import { type Instant, NEVER } from "../base/time.ts";
+import { type AgentOutput, NodeAgent } from "../agent/node-agent.ts";
+import type { Clock } from "../io/clock.ts";
+import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
+import { StoreDriver } from "../io/etcd/store-driver.ts";
+import { CarrierMap } from "../io/host-address.ts";
+import type { NodeState } from "../io/ipc/protocol.ts";
+import type { Logger } from "../io/logger.ts";
+import { PodloomError } from "../io/podloom-error.ts";
+import { UdpUnderlay } from "../io/udp-underlay.ts";
+import type { NodeConfig } from "./config.ts";
+import type { StateFolder } from "./state-folder.ts";
+
+/** Packets that one turn of the event loop may move before sockets and timers have their say again. */
+const TURN_PACKETS_MAX = 256;
+/** Outputs that one turn may carry out. */
+const TURN_OUTPUTS_MAX = 1024;
+/** Times that one turn runs the stack, so that what a woken command sends leaves in the same turn. */
+const TURN_PASSES_MAX = 3;
+/** How long leaving the cluster may take. */
+const STOP_BOUND_MS = 3000;
+/** How long closing the sockets may take. */
+const CLOSE_BOUND_MS = 1000;
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** Something that works on the stack from time to time: a command in a pod, a probe. */
+export interface Task {
+  /** The pod that it works in; "" is the node's own namespace. */
+  readonly pod: string;
+  /** Packets have moved, or its deadline has come. */
+  wake(now: Instant): void;
+  nextDeadline(): Instant;
+  /** Finished: it is forgotten after this turn. */
+  readonly over: boolean;
+  /** The pod or the node goes away: end at once. */
+  cancel(why: string): void;
+}
+
+/** How a node ended. */
+export interface NodeEnd {
+  readonly code: number;
+  readonly reason: string;
+}
+
+export interface DriverDeps {
+  readonly clock: Clock;
+  readonly rng: Rng;
+  readonly logger: Logger;
+  readonly transport: EtcdTransport;
+  readonly folder: StateFolder;
+  /** Told of every change of the node's state, at most once a turn. */
+  readonly onState: (state: NodeState) => void;
+}
+
+/** Drives one {@link NodeAgent}. */
+export class NodeDriver {
+  readonly agent: NodeAgent;
+  readonly config: NodeConfig;
+  readonly folder: StateFolder;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  /** Settles when the node has ended and everything is closed. Never rejects. */
+  readonly ended: Promise<NodeEnd>;
+  readonly #logger: Logger;
+  readonly #store: StoreDriver;
+  readonly #carriers: CarrierMap;
+  readonly #onState: (state: NodeState) => void;
+  readonly #underlays = new Map<number, UdpUnderlay>();
+  readonly #tasks = new Set<Task>();
+  readonly #turnNow = (): void => this.#turn();
+  readonly #wake = (): void => this.#arm();
+  #podsWanted: boolean;
+  #stateChanged = false;
+  #turnArmed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAt: Instant = NEVER;
+  #stopTimer: NodeJS.Timeout | undefined;
+  /** The operational error behind an exit that the agent will announce. */
+  #failure: PodloomError | undefined;
+  #end: NodeEnd | undefined;
+  #resolveEnded: (end: NodeEnd) => void = () => {};
+
+  /** @throws PodloomError when the underlay address cannot be carried on this machine */
+  constructor(config: NodeConfig, deps: DriverDeps) {
+    this.config = config;
+    this.clock = deps.clock;
+    this.rng = deps.rng;
+    this.folder = deps.folder;
+    this.#logger = deps.logger;
+    this.#onState = deps.onState;
+    this.#carriers = new CarrierMap(config.address, config.carrier);
+    this.#podsWanted = config.pods.length > 0;
+    this.#store = new StoreDriver(deps.transport, (event) => {
+      this.agent.handle(event, this.clock.now());
+      this.#arm();
+    });
+    this.agent = new NodeAgent(
+      {
+        name: config.name,
+        underlay: config.address,
+        segment: config.segment,
+        underlayMtuBytes: config.mtuBytes,
+        etcdPrefix: config.etcdPrefix,
+        lease:
+          config.leaseMode === "keepalive"
+            ? { mode: "keepalive", ttlSec: config.leaseTtlSec }
+            : { mode: "renew", ttlSec: config.leaseTtlSec, renewMarginSec: config.leaseMarginSec },
+        strict: config.strict,
+        files: new Map(deps.folder.files),
+      },
+      { rng: deps.rng },
+    );
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+  }
+
+  start(): void {
+    this.agent.start(this.clock.now());
+    this.#arm();
+  }
+
+  /** Lets `act` change the agent, then carries out what follows. Answers what `act` answers. */
+  change<T>(act: (agent: NodeAgent, now: Instant) => T): T {
+    const result = act(this.agent, this.clock.now());
+    this.#arm();
+    return result;
+  }
+
+  /** Begins to wake `task`; it is forgotten when it is over. */
+  addTask(task: Task): void {
+    this.#tasks.add(task);
+    this.#arm();
+  }
+
+  /** Cancels what works in `pod`. */
+  cancelTasks(pod: string, why: string): void {
+    for (const task of [...this.#tasks]) if (task.pod === pod) task.cancel(why);
+    this.#arm();
+  }
+
+  state(): NodeState {
+    return { ...this.agent.state(), pid: process.pid };
+  }
+
+  /** Leaves the cluster and ends, with exit code 0, in bounded time. */
+  stop(revoke: boolean, why: string): void {
+    if (this.#end !== undefined || this.#stopTimer !== undefined) return;
+    this.#logger.log("info", "node", "stop", why, { revoke });
+    this.#stopTimer = setTimeout(() => {
+      this.#logger.log("warn", "node", "stop", `the store did not answer within ${STOP_BOUND_MS} ms; the lease will expire`);
+      this.#finish({ code: 0, reason: why });
+    }, STOP_BOUND_MS);
+    this.change((agent, now) => agent.stop(revoke, now));
+  }
+
+  #arm(): void {
+    if (this.#turnArmed || this.#end !== undefined) return;
+    this.#turnArmed = true;
+    setImmediate(this.#turnNow);
+  }
+
+  /**
+   * One turn: what arrived in this turn of the event loop has been handed over already (a socket's burst of at most 32
+   * datagrams, the store's events), so the stack runs once for all of it.
+   */
+  #turn(): void {
+    this.#turnArmed = false;
+    if (this.#end !== undefined) return;
+    const now = this.clock.now();
+    let more = this.agent.run(now, TURN_PACKETS_MAX);
+    for (let pass = 1; this.#tasks.size > 0; pass++) {
+      this.#wakeTasks(now);
+      if (pass === TURN_PASSES_MAX || this.agent.stack.nextDeadline() > now) break;
+      more = this.agent.run(now, TURN_PACKETS_MAX);
+    }
+    const drained = this.#drain();
+    if (this.#stateChanged) this.#tellState();
+    if (this.#end !== undefined) return;
+    const deadline = this.#nextDeadline();
+    if (more || !drained || deadline <= this.clock.now()) this.#arm();
+    else this.#armTimer(deadline);
+  }
+
+  #wakeTasks(now: Instant): void {
+    for (const task of this.#tasks) {
+      task.wake(now);
+      if (task.over) this.#tasks.delete(task);
+    }
+  }
+
+  #nextDeadline(): Instant {
+    let deadline = this.agent.nextDeadline();
+    if (this.#tasks.size === 0) return deadline;
+    for (const task of this.#tasks) deadline = Math.min(deadline, task.nextDeadline());
+    return deadline;
+  }
+
+  /** A timer that is armed for an earlier moment stays: an early turn costs less than moving it for every packet. */
+  #armTimer(deadline: Instant): void {
+    if (this.#timerAt <= deadline) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = deadline;
+    const waitMs = Math.min(Math.ceil((deadline - this.clock.now()) / 1000), TIMER_MS_MAX);
+    this.#timer = setTimeout(() => {
+      this.#timerAt = NEVER;
+      this.#turn();
+    }, waitMs);
+  }
+
+  /** Carries out what the agent asks for. False: there is more. */
+  #drain(): boolean {
+    for (let i = 0; i < TURN_OUTPUTS_MAX; i++) {
+      const output = this.agent.poll();
+      if (output === undefined) return true;
+      this.#perform(output);
+    }
+    return false;
+  }
+
+  #perform(output: AgentOutput): void {
+    switch (output.t) {
+      case "op":
+        this.#store.perform(output.op);
+        return;
+      case "listen":
+        this.#listen(output.port);
+        return;
+      case "unlisten":
+        void this.#underlays.get(output.port)?.close();
+        this.#underlays.delete(output.port);
+        return;
+      case "putFile":
+        this.#keep(() => this.folder.put(output.path, output.text));
+        return;
+      case "delFile":
+        this.#keep(() => this.folder.del(output.path));
+        return;
+      case "state":
+        this.#stateChanged = true;
+        return;
+      case "log":
+        this.#logger.log(output.level, "agent", output.event, output.message, output.fields);
+        return;
+      case "exit":
+        this.#finish(output);
+    }
+  }
+
+  /** A state folder that cannot be written costs the node its memory, not its life. */
+  #keep(write: () => void): void {
+    try {
+      write();
+    } catch (thrown) {
+      this.#logger.error("node", "state-folder", thrown);
+    }
+  }
+
+  #listen(port: number): void {
+    const { clock } = this;
+    const opening = UdpUnderlay.open({
+      local: this.config.address,
+      port,
+      carriers: this.#carriers,
+      ctx: this.agent.stack,
+      clock,
+      wake: this.#wake,
+    });
+    opening.then(
+      (underlay) => {
+        if (this.#end !== undefined) {
+          void underlay.close();
+          return;
+        }
+        this.#underlays.set(port, underlay);
+        underlay.attach(this.agent.portOpened(port, underlay, clock.now()));
+        this.#arm();
+      },
+      (thrown: unknown) => {
+        if (!(thrown instanceof PodloomError)) throw thrown;
+        this.#failure = thrown;
+        this.change((agent) => agent.portFailed(port, thrown.message));
+      },
+    );
+  }
+
+  #tellState(): void {
+    this.#stateChanged = false;
+    if (this.#podsWanted && this.agent.state().subnet !== undefined) this.#addPods();
+    this.#onState(this.state());
+  }
+
+  /** The pods of the command line, as soon as there is a subnet for them. */
+  #addPods(): void {
+    this.#podsWanted = false;
+    for (const { name, ip } of this.config.pods) {
+      const added = this.change((agent, now) => agent.podAdd(name, ip, now));
+      if (!added.ok) this.#logger.log("error", "node", "pod-add", `--pod ${name}: ${added.error}`);
+    }
+  }
+
+  #finish(end: NodeEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#stopTimer);
+    if (end.code === 0) this.#logger.log("info", "node", "exit", end.reason);
+    else {
+      const { code, remedy } = this.#failure ?? {};
+      this.#logger.log("error", "node", "exit", end.reason, {
+        ...(code === undefined ? {} : { code }),
+        ...(remedy === undefined ? {} : { remedy }),
+      });
+    }
+    for (const task of [...this.#tasks]) task.cancel("the node is stopping");
+    void this.#close().then(() => this.#resolveEnded(end));
+  }
+
+  async #close(): Promise<void> {
+    const closing = [this.#store.close(), ...[...this.#underlays.values()].map((underlay) => underlay.close())];
+    const bound = new Promise<void>((resolve) => setTimeout(resolve, CLOSE_BOUND_MS).unref());
+    await Promise.race([Promise.allSettled(closing), bound]);
+  }
+}

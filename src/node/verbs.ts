@@ -1,0 +1,173 @@
+// What a node answers over its socket: the verbs of `io/ipc/protocol.ts`.
+import * as z from "zod/mini";
+import { type Ipv4Addr, parseIpv4 } from "../base/ipv4-addr.ts";
+import { type Instant, NEVER } from "../base/time.ts";
+import { type Command, parseCommand } from "../console/command.ts";
+import { Prober } from "../console/prober.ts";
+import { INSPECT_NOUNS, type InspectNoun, type NodeRow } from "../control/inspect.ts";
+import type { IncomingRequest } from "../io/ipc/connection.ts";
+import type { ExecResult } from "../io/ipc/protocol.ts";
+import { processMemory } from "../io/memory.ts";
+import { PodloomError } from "../io/podloom-error.ts";
+import type { NodeDriver, Task } from "./driver.ts";
+
+/** Exit code of a command whose pod or node went away under it, as a shell reports SIGKILL. */
+const EXIT_KILLED = 137;
+
+const NounArgs = z.object({ noun: z.enum(INSPECT_NOUNS as [InspectNoun, ...InspectNoun[]]) });
+const PodAddShape = z.object({ name: z.string(), ip: z.optional(z.string()) });
+const PodDelShape = z.object({ name: z.string() });
+const ExecShape = z.object({ pod: z.string(), argv: z.array(z.string()).check(z.minLength(1), z.maxLength(256)) });
+const ProbeShape = z.object({
+  pod: z.string(),
+  targets: z.array(z.string()).check(z.maxLength(65_536)),
+  count: z.int().check(z.minimum(1), z.maximum(1_000_000)),
+  intervalMs: z.number().check(z.minimum(0), z.maximum(3_600_000)),
+  timeoutMs: z.number().check(z.minimum(1), z.maximum(3_600_000)),
+  payloadBytes: z.optional(z.int().check(z.minimum(0), z.maximum(65_507))),
+});
+const StopShape = z.object({ revoke: z.boolean() });
+
+type Verb = (request: IncomingRequest, driver: NodeDriver) => void;
+
+const VERBS: Readonly<Record<string, Verb>> = {
+  ping: (request) => request.done({}),
+  state: (request, driver) => request.done(driver.state()),
+  get: (request, driver) => {
+    const { noun } = read(NounArgs, request);
+    const rows = driver.agent.inspect(noun, driver.clock.now());
+    request.done(noun === "nodes" ? (rows as readonly NodeRow[]).map(withProcess) : rows);
+  },
+  "pod-add": (request, driver) => {
+    const args = read(PodAddShape, request);
+    const ip = args.ip === undefined ? undefined : address(args.ip);
+    const added = driver.change((agent, now) => agent.podAdd(args.name, ip, now));
+    if (!added.ok) throw new PodloomError("PL_POD_REFUSED", added.error);
+    request.done(added.value);
+  },
+  "pod-del": (request, driver) => {
+    const { name } = read(PodDelShape, request);
+    driver.cancelTasks(name, `pod ${name} was deleted`);
+    const deleted = driver.change((agent, now) => agent.podDel(name, now));
+    if (!deleted.ok) throw new PodloomError("PL_POD_UNKNOWN", deleted.error);
+    request.done({});
+  },
+  exec,
+  probe,
+  stop: (request, driver) => {
+    const { revoke } = read(StopShape, request);
+    request.done({});
+    driver.stop(revoke, "asked to stop");
+  },
+};
+
+/** Answers one request. What is wrong with it becomes its failure. */
+export function answer(request: IncomingRequest, driver: NodeDriver): void {
+  const verb = Object.hasOwn(VERBS, request.verb) ? VERBS[request.verb] : undefined;
+  if (verb === undefined) {
+    throw new PodloomError("PL_IPC_UNKNOWN_VERB", `a node does not answer \`${request.verb}\``);
+  }
+  verb(request, driver);
+}
+
+function read<S extends z.ZodMiniType>(shape: S, request: IncomingRequest): z.output<S> {
+  const args = shape.safeParse(request.args ?? {});
+  if (args.success) return args.data;
+  const faults = args.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message || issue.code}`);
+  throw new PodloomError("PL_IPC_BAD_ARGS", `\`${request.verb}\` cannot be done with ${faults.join("; ")}`);
+}
+
+function address(text: string): Ipv4Addr {
+  const addr = parseIpv4(text);
+  if (addr === undefined) throw new PodloomError("PL_IPC_BAD_ARGS", `"${text}" is not an IPv4 address`);
+  return addr;
+}
+
+function withProcess(row: NodeRow): NodeRow {
+  return { ...row, pid: process.pid, ...processMemory() };
+}
+
+function netnsOf(driver: NodeDriver, pod: string) {
+  const netns = driver.agent.netnsOf(pod);
+  if (netns !== undefined) return netns;
+  throw new PodloomError("PL_POD_UNKNOWN", `node ${driver.config.name} has no pod "${pod}"`);
+}
+
+function exec(request: IncomingRequest, driver: NodeDriver): void {
+  const { pod, argv } = read(ExecShape, request);
+  const command = parseCommand(argv, {
+    netns: netnsOf(driver, pod),
+    hostname: pod === "" ? driver.config.name : pod,
+    // The node's files; a pod has none of them.
+    files: (path) => (pod === "" ? driver.folder.files.get(path.replace(/^\/+/, "")) : undefined),
+    rng: driver.rng,
+  });
+  if (!command.ok) {
+    request.chunk("stderr", command.error.message);
+    request.done({ exitCode: command.error.exitCode } satisfies ExecResult);
+    return;
+  }
+  driver.addTask(new ExecTask(pod, command.value, request, driver));
+}
+
+/** A command that runs in a pod and whose output streams to who asked for it. */
+class ExecTask implements Task {
+  readonly pod: string;
+  readonly #command: Command;
+  readonly #request: IncomingRequest;
+  #started = false;
+  /** The asker is slow: what the command says waits in the command. */
+  #paused = false;
+  #cancelled = false;
+
+  constructor(pod: string, command: Command, request: IncomingRequest, driver: NodeDriver) {
+    this.pod = pod;
+    this.#command = command;
+    this.#request = request;
+    request.onInterrupt = () => driver.change((_, now) => this.#command.interrupt(now));
+    request.onDrain = () => {
+      this.#paused = false;
+      driver.change(() => {});
+    };
+  }
+
+  get over(): boolean {
+    return this.#request.over;
+  }
+
+  wake(now: Instant): void {
+    if (this.#request.over) return;
+    if (this.#started) this.#command.wake(now);
+    else {
+      this.#started = true;
+      this.#command.start(now);
+    }
+    this.#flush();
+  }
+
+  nextDeadline(): Instant {
+    return this.#request.over ? NEVER : this.#command.nextDeadline();
+  }
+
+  cancel(why: string): void {
+    if (this.#request.over) return;
+    this.#cancelled = true;
+    this.#request.chunk("stderr", `podloom: ${why}\n`);
+    this.#close(EXIT_KILLED);
+  }
+
+  #flush(): void {
+    while (!this.#paused) {
+      const said = this.#command.poll();
+      if (said === undefined) break;
+      this.#paused = !this.#request.chunk(said.stream, said.text);
+    }
+    const { exitCode } = this.#command;
+    if (exitCode !== undefined && !this.#paused && !this.#cancelled) this.#close(exitCode);
+  }
+
+  #close(exitCode: number): void {
+    this.#command.close();
+    this.#request.done({ exitCode } satisfies ExecResult);
+  }
+}
