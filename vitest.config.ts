@@ -9,6 +9,10 @@ export default defineConfig({
       { extends: true, test: { name: "unit", include: ["test/{unit,property,vectors,sim}/**/*.test.ts"] } },
       {
         extends: true,
+        test: { name: "fuzz", include: ["test/fuzz/**/*.test.ts"], testTimeout: 900_000 },
+      },
+      {
+        extends: true,
         test: {
           name: "contract",
           include: ["test/contract/**/*.test.ts"],

@@ -55,11 +55,12 @@ if (role === "receive") {
       socket.send(payload, Number(port), to, done);
     }
     if (nowUs() < end) setImmediate(turn);
-    else setTimeout(() => {
-      const { user, system } = process.cpuUsage();
-      say({ sent, cpuUs: user + system });
-      socket.close();
-    }, 200);
+    else
+      setTimeout(() => {
+        const { user, system } = process.cpuUsage();
+        say({ sent, cpuUs: user + system });
+        socket.close();
+      }, 200);
   };
   turn();
 } else if (role === "echo") {

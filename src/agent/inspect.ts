@@ -1,5 +1,5 @@
-import { formatIpv4, formatPrefix } from "../base/ipv4-addr.ts";
 import { dropReasonName } from "../base/drop-reason.ts";
+import { formatIpv4, formatPrefix } from "../base/ipv4-addr.ts";
 import { formatMac } from "../base/mac-addr.ts";
 import type { Instant } from "../base/time.ts";
 import type { OwnLease, SubnetManager } from "../control/flannel/subnet-manager.ts";
@@ -89,27 +89,27 @@ export function inspectNeigh(node: string, stack: NetStack): NeighRow[] {
 }
 
 /** Entries of the host's bridges and vxlan devices. */
-export function inspectFdb(node: string, host: Netns): FdbRow[] {
+export function inspectFdb(node: string, host: Netns, now: Instant): FdbRow[] {
   const rows: FdbRow[] = [];
   for (const dev of host.devices()) {
     if (dev instanceof Bridge) {
-      for (const entry of dev.fdb.dump()) {
+      for (const entry of dev.fdb.dump(now)) {
         rows.push({
           node,
           dev: dev.name,
           mac: formatMac(entry.mac),
-          port: entry.port.name,
-          state: entry.state,
+          port: entry.port?.name ?? dev.name,
+          state: entry.state === "learned" ? "dynamic" : entry.state,
         });
       }
     } else if (dev instanceof VxlanDevice) {
-      for (const entry of dev.fdb.dump()) {
+      for (const entry of dev.fdb.dump(now)) {
         rows.push({
           node,
           dev: dev.name,
           mac: formatMac(entry.mac),
           dst: formatIpv4(entry.remote),
-          state: entry.state,
+          state: entry.state === "learned" ? "dynamic" : entry.state,
         });
       }
     }

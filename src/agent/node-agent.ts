@@ -131,11 +131,7 @@ export class NodeAgent {
     this.#startedAt = now;
     this.host.sysctl.ipForward = true;
     this.host.addDevice(this.uplink);
-    this.host.addAddress(
-      this.uplink,
-      { addr: this.#config.underlay, len: this.#config.segment.len },
-      now,
-    );
+    this.host.addAddress(this.uplink, { addr: this.#config.underlay, len: this.#config.segment.len }, now);
     this.host.setLink(this.uplink, true, now);
     this.#manager.start(now);
     this.#drainManager(now);
@@ -214,7 +210,9 @@ export class NodeAgent {
 
   podAdd(name: string, wish: Ipv4Addr | undefined, now: Instant): Result<PodRow, string> {
     if (!/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/.test(name)) {
-      return err(`"${name}" is not a pod name: use 1 to 63 of a-z, 0-9, "-" and ".", not "-" or "." at the ends`);
+      return err(
+        `"${name}" is not a pod name: use 1 to 63 of a-z, 0-9, "-" and ".", not "-" or "." at the ends`,
+      );
     }
     const pods = this.#pods;
     const addresses = this.#addresses;
@@ -273,7 +271,7 @@ export class NodeAgent {
       leases: () => inspectLeases(this.#config.name, this.#lease, this.#manager, now),
       routes: () => inspectRoutes(this.#config.name, this.stack),
       neigh: () => inspectNeigh(this.#config.name, this.stack),
-      fdb: () => inspectFdb(this.#config.name, this.host),
+      fdb: () => inspectFdb(this.#config.name, this.host, now),
       links: () => inspectLinks(this.#config.name, this.stack),
     };
     return readers[noun]();
@@ -348,7 +346,11 @@ export class NodeAgent {
       return;
     }
     if (config.backend.directRouting) {
-      this.#log("warn", "vxlan", "DirectRouting is set but not supported; every peer is reached through VXLAN");
+      this.#log(
+        "warn",
+        "vxlan",
+        "DirectRouting is set but not supported; every peer is reached through VXLAN",
+      );
     }
     this.#netConf = config;
     this.#setPhase("acquiring", undefined);

@@ -47,6 +47,8 @@ export const DropReason = {
   VXLAN_ENTRY_EXISTS: 37,
   /** An Ethernet PAUSE frame: it ends at the bridge. */
   MAC_IEEE_MAC_CONTROL: 38,
+  /** The neighbour table is full. */
+  NEIGH_CREATEFAIL: 39,
   /** An ARP packet that is not Ethernet/IPv4, or too short. */
   ARP_INHDR: 0x1_0001,
   /** A route of type blackhole. */

@@ -1,11 +1,15 @@
 import { type Ipv4Addr, netmask, type Prefix } from "./ipv4-addr.ts";
 
+/** Netmasks as signed integers, by prefix length. */
+const MASKS = Int32Array.from({ length: 33 }, (_, len) => netmask(len) | 0);
+
 /**
  * Longest-prefix match over IPv4: one hash table a prefix length, probed from the longest in use to the shortest. A pod
- * network uses four or five lengths, so a lookup is a handful of integer Map reads and allocates nothing.
+ * network uses four or five lengths, so a lookup is a handful of integer Map reads and allocates nothing: the keys are
+ * signed, because V8 makes a heap number of an unsigned one above 2^31. Addresses may be given signed or unsigned.
  */
 export class LpmTable<V> {
-  readonly #byLen: (Map<Ipv4Addr, V> | undefined)[] = Array.from({ length: 33 });
+  readonly #byLen: (Map<number, V> | undefined)[] = Array.from({ length: 33 });
   /** Lengths in use, longest first. */
   #lens: number[] = [];
   #size = 0;
@@ -19,7 +23,7 @@ export class LpmTable<V> {
     const lens = this.#lens;
     for (let i = 0; i < lens.length; i++) {
       const len = lens[i] as number;
-      const hit = (this.#byLen[len] as Map<Ipv4Addr, V>).get((addr & netmask(len)) >>> 0);
+      const hit = (this.#byLen[len] as Map<number, V>).get(addr & (MASKS[len] as number));
       if (hit !== undefined) return hit;
     }
     return undefined;
@@ -34,7 +38,7 @@ export class LpmTable<V> {
     for (let i = 0; i < lens.length; i++) {
       const l = lens[i] as number;
       if (l >= len) continue;
-      const hit = (this.#byLen[l] as Map<Ipv4Addr, V>).get((addr & netmask(l)) >>> 0);
+      const hit = (this.#byLen[l] as Map<number, V>).get(addr & (MASKS[l] as number));
       if (hit !== undefined) return hit;
     }
     return undefined;
@@ -42,7 +46,7 @@ export class LpmTable<V> {
 
   /** The value stored under exactly this prefix. */
   get(prefix: Prefix): V | undefined {
-    return this.#byLen[prefix.len]?.get(prefix.addr);
+    return this.#byLen[prefix.len]?.get(prefix.addr | 0);
   }
 
   set(prefix: Prefix, value: V): void {
@@ -52,13 +56,14 @@ export class LpmTable<V> {
       this.#byLen[prefix.len] = table;
       this.#lens = [...this.#lens, prefix.len].sort((a, b) => b - a);
     }
-    if (!table.has(prefix.addr)) this.#size++;
-    table.set(prefix.addr, value);
+    const key = prefix.addr | 0;
+    if (!table.has(key)) this.#size++;
+    table.set(key, value);
   }
 
   del(prefix: Prefix): boolean {
     const table = this.#byLen[prefix.len];
-    if (table === undefined || !table.delete(prefix.addr)) return false;
+    if (table === undefined || !table.delete(prefix.addr | 0)) return false;
     this.#size--;
     if (table.size === 0) {
       this.#byLen[prefix.len] = undefined;
@@ -70,8 +75,8 @@ export class LpmTable<V> {
   /** All values, longest prefixes first, by address within a length. */
   *values(): IterableIterator<V> {
     for (const len of this.#lens) {
-      const table = this.#byLen[len] as Map<Ipv4Addr, V>;
-      for (const addr of [...table.keys()].sort((a, b) => a - b)) yield table.get(addr) as V;
+      const table = this.#byLen[len] as Map<number, V>;
+      for (const key of [...table.keys()].sort((a, b) => (a >>> 0) - (b >>> 0))) yield table.get(key) as V;
     }
   }
 }

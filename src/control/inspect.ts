@@ -126,4 +126,12 @@ export interface InspectRows {
 
 export type InspectNoun = keyof InspectRows;
 
-export const INSPECT_NOUNS: readonly InspectNoun[] = ["nodes", "pods", "leases", "routes", "neigh", "fdb", "links"];
+export const INSPECT_NOUNS: readonly InspectNoun[] = [
+  "nodes",
+  "pods",
+  "leases",
+  "routes",
+  "neigh",
+  "fdb",
+  "links",
+];

@@ -117,7 +117,7 @@ function describeIssue(issue: Issue, above: DocPath, source: YamlSource): LabFil
     if (branch !== undefined) return branch.flatMap((inner) => describeIssue(inner, path, source));
   }
   const expected = describeKey(path);
-  const remedy = expected === "" ? `${issue.message}.` : `${keyText(path) || "The lab file"} is: ${expected}`;
+  const remedy = expected === "" ? `${issue.message}.` : `Expected: ${expected}`;
   return [{ at: source.valueAt(path), key: keyText(path), message: issueMessage(issue, path, value), remedy }];
 }
 

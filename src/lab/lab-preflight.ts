@@ -50,9 +50,9 @@ export function noteChildren(dirs: LabDirs, children: readonly ProcessIdentity[]
  * Waits until the processes of a dead supervisor have ended: its nodes end with its socket, its store with its pipe. Those
  * that do not are killed. Answers how many that were.
  */
-export async function clearOrphans(dirs: LabDirs): Promise<number> {
+export async function clearOrphans(dirs: LabDirs, graceMs = ORPHANS_TIMEOUT_MS): Promise<number> {
   let orphans = readChildren(dirs).filter(isAlive);
-  const deadline = performance.now() + ORPHANS_TIMEOUT_MS;
+  const deadline = performance.now() + graceMs;
   while (orphans.length > 0 && performance.now() < deadline) {
     await pause(50);
     orphans = orphans.filter(isAlive);

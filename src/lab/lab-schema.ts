@@ -113,7 +113,7 @@ const restart = z
 /** The lab file. Parsing fills in every default. */
 export const labFileSchema = z
   .strictObject({
-    apiVersion: z.literal(LAB_API_VERSION).describe(`Always ${LAB_API_VERSION}.`),
+    apiVersion: z.literal(LAB_API_VERSION).describe(`${LAB_API_VERSION}, always.`),
     name: name("The lab's name; the default is the file's").optional(),
     network: network.prefault({}),
     underlay: underlay.prefault({}),

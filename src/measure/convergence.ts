@@ -1,10 +1,21 @@
-// Converged: every node is ready and lists exactly the leases that the store holds.
+// Ready: every node has its subnet, has heard all others, and has its pods. Converged: ready, and each lists exactly the
+// leases that the store holds.
 import type { NodeState } from "../io/ipc/protocol.ts";
+
+/** One node in a look. */
+export interface NodeView {
+  readonly name: string;
+  readonly state: NodeState | undefined;
+  /** Pods that it is to have. */
+  readonly pods: readonly string[];
+  /** Why it has no state. */
+  readonly reason?: string;
+}
 
 /** One look at a lab. */
 export interface LabView {
   /** Every node that the lab file asks for; a node without a process has no state. */
-  readonly nodes: readonly { readonly name: string; readonly state: NodeState | undefined; readonly reason?: string }[];
+  readonly nodes: readonly NodeView[];
   /** Subnets under the store's prefix, as `a.b.c.d/len`; undefined when the store was not asked or did not answer. */
   readonly storeLeases: readonly string[] | undefined;
 }
@@ -39,6 +50,8 @@ export function judgeConvergence(view: LabView, goal: "ready" | "converged"): Co
     const others = unready.length > 1 ? ` and ${unready.length - 1} more` : "";
     return verdict(`${first.name} (${phase}${why === undefined ? "" : `: ${why}`})${others}`);
   }
+  const podless = view.nodes.find((node) => missingPods(node) > 0);
+  if (podless !== undefined) return verdict(`${podless.name} (${missingPods(podless)} pods to attach)`);
   if (goal === "ready") return verdict("");
   if (view.storeLeases === undefined) return verdict("the store does not answer");
   const wanted = [...view.storeLeases].sort().join(" ");
@@ -49,6 +62,10 @@ export function judgeConvergence(view: LabView, goal: "ready" | "converged"): Co
     return verdict(`${lagging.name} lists ${lagging.state?.leases.length ?? 0} of ${leases} leases${others}`);
   }
   return verdict("");
+}
+
+function missingPods(node: NodeView): number {
+  return node.pods.filter((pod) => node.state?.pods.includes(pod) !== true).length;
 }
 
 /** How to wait. */
@@ -94,7 +111,7 @@ function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
       signal?.removeEventListener("abort", end);
       resolve();
     };
-    const timer = setTimeout(end, Math.max(1, ms));
+    const timer = setTimeout(end, signal?.aborted === true ? 0 : Math.max(1, ms));
     signal?.addEventListener("abort", end, { once: true });
   });
 }

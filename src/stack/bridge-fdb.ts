@@ -13,8 +13,8 @@ export type BridgeFdbState = "permanent" | "static" | "learned";
 /** One address of a bridge's forwarding database. Read only outside this file. */
 export class BridgeFdbEntry {
   readonly mac: MacAddr;
-  /** Where the station is; undefined for an address of the bridge itself. */
-  port: NetDevice | undefined;
+  /** Where the station is; the bridge itself for the bridge's own address. */
+  port: NetDevice;
   state: BridgeFdbState;
   /** Put there by a command, not by the bridge. */
   byUser: boolean;
@@ -23,13 +23,7 @@ export class BridgeFdbEntry {
   /** When a frame to it was last forwarded. */
   used: Instant;
 
-  constructor(
-    mac: MacAddr,
-    port: NetDevice | undefined,
-    state: BridgeFdbState,
-    byUser: boolean,
-    now: Instant,
-  ) {
+  constructor(mac: MacAddr, port: NetDevice, state: BridgeFdbState, byUser: boolean, now: Instant) {
     this.mac = mac;
     this.port = port;
     this.state = state;
@@ -87,19 +81,14 @@ export class BridgeFdb {
   }
 
   /** `bridge fdb add`. @returns the kernel's text */
-  add(mac: MacAddr, port: NetDevice | undefined, state: BridgeFdbState, now: Instant): Result<void, string> {
+  add(mac: MacAddr, port: NetDevice, state: BridgeFdbState, now: Instant): Result<void, string> {
     const had = this.#table.get(mac);
     if (had !== undefined && this.#alive(had, now)) return err("File exists");
     return this.replace(mac, port, state, now);
   }
 
   /** `bridge fdb replace`. @returns the kernel's text */
-  replace(
-    mac: MacAddr,
-    port: NetDevice | undefined,
-    state: BridgeFdbState,
-    now: Instant,
-  ): Result<void, string> {
+  replace(mac: MacAddr, port: NetDevice, state: BridgeFdbState, now: Instant): Result<void, string> {
     return this.#put(new BridgeFdbEntry(mac, port, state, true, now));
   }
 
@@ -108,8 +97,8 @@ export class BridgeFdb {
     return this.#remove(mac) ? ok(undefined) : err("No such file or directory");
   }
 
-  /** What is in force at `now`, by address; a copy of the list. */
-  dump(now: Instant): BridgeFdbEntry[] {
+  /** What is in force, by address. @param now leave out what is too old then; without it, what was not swept out yet stays */
+  dump(now: Instant = 0): BridgeFdbEntry[] {
     const rows: BridgeFdbEntry[] = [];
     for (const [, entry] of this.#table.entries()) if (this.#alive(entry, now)) rows.push(entry);
     return rows;
@@ -131,7 +120,7 @@ export class BridgeFdb {
    * Makes the bridge's own permanent entries exactly these, one for each address; of two owners the first has it. What a
    * command made permanent stays.
    */
-  syncLocal(owners: readonly { mac: MacAddr; port: NetDevice | undefined }[], now: Instant): void {
+  syncLocal(owners: readonly { mac: MacAddr; port: NetDevice }[], now: Instant): void {
     for (const [mac, entry] of this.#table.entries()) {
       if (entry.state === "permanent" && !entry.byUser) this.#remove(mac);
     }

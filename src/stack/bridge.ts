@@ -64,7 +64,7 @@ export class Bridge extends NetDevice implements LinkReceiver, PortOwner {
     super(ctx, name, mac, mtuBytes);
     const ageingUs = (opts.ageingSec ?? AGEING_SEC) * SEC_US;
     this.fdb = new BridgeFdb(ageingUs, opts.fdbLimit ?? FDB_LIMIT, ctx.rng.u32());
-    this.fdb.syncLocal([{ mac, port: undefined }], 0);
+    this.fdb.syncLocal([{ mac, port: this }], 0);
     this.#sweep = new Timer((now) => {
       this.fdb.sweep(now);
       if (this.fdb.learnedSize > 0) ctx.timers.set(this.#sweep, now + SWEEP_US);
@@ -242,13 +242,8 @@ export class Bridge extends NetDevice implements LinkReceiver, PortOwner {
   }
 
   /** To the port that the forwarding database names. */
-  #forwardTo(
-    to: NetDevice | undefined,
-    pkt: PacketBuffer,
-    ingress: NetDevice | undefined,
-    now: Instant,
-  ): void {
-    if (to === undefined || !this.#mayLeave(to, ingress)) {
+  #forwardTo(to: NetDevice, pkt: PacketBuffer, ingress: NetDevice | undefined, now: Instant): void {
+    if (to === this || !this.#mayLeave(to, ingress)) {
       this.ctx.drop(pkt, DropReason.BRIDGE_NO_PORT, now);
       return;
     }
@@ -320,11 +315,11 @@ export class Bridge extends NetDevice implements LinkReceiver, PortOwner {
   }
 
   #syncLocal(now: Instant): void {
-    const owners: { mac: MacAddr; port: NetDevice | undefined }[] = this.#ports.map(({ dev }) => ({
+    const owners: { mac: MacAddr; port: NetDevice }[] = this.#ports.map(({ dev }) => ({
       mac: dev.mac,
       port: dev,
     }));
-    owners.push({ mac: this.mac, port: undefined });
+    owners.push({ mac: this.mac, port: this });
     this.fdb.syncLocal(owners, now);
   }
 }

@@ -43,7 +43,7 @@ export class Fib {
 
   /**
    * The route to `dst`: local table first, longest prefix first, then the lowest metric, passing over routes whose device
-   * is down (a local address answers even so). A route of an error type is an answer too. Allocates nothing; `dst` may be
+   * is down (what leads to ourselves holds even so). A route of an error type is an answer too. Allocates nothing; `dst` may be
    * signed or unsigned.
    *
    * @param oif only routes through this device
@@ -191,7 +191,7 @@ function usable(route: Route, oif: NetDevice | undefined): boolean {
   const dev = route.dev;
   if (dev === undefined) return true;
   if (oif !== undefined && oif !== dev) return false;
-  return dev.up || route.type === "local";
+  return dev.up || route.scope === "host";
 }
 
 function address(node: FibNode): number {

@@ -1,14 +1,14 @@
 // ICMP errors: when to send one, what it holds, and what one that arrives means. Read RFC 1122 section 3.2.2 and RFC 1812
 // section 4.3.2 first; follows icmp_send and icmp_unreach of Linux's net/ipv4/icmp.c.
 import { DropReason } from "../base/drop-reason.ts";
-import { IPV4_BROADCAST, type Ipv4Addr, isLoopback, isMulticast } from "../base/ipv4-addr.ts";
+import { type Ipv4Addr, isLoopback, isMulticast } from "../base/ipv4-addr.ts";
 import type { Instant } from "../base/time.ts";
 import * as icmp from "../wire/icmp.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import type { IcmpLayer } from "./icmp.ts";
+import { isLimitedBroadcast, isZeronet } from "./ip/address-word.ts";
 import { routeReason } from "./ip/output.ts";
 import { PathMtuDiscovery } from "./ip/path-mtu.ts";
-import { isZeronet } from "./ip/source-check.ts";
 import type { Netns } from "./netns.ts";
 import { type PacketBuffer, PacketType } from "./packet-buffer.ts";
 import type { Route } from "./route.ts";
@@ -72,7 +72,7 @@ function mayAnswer(netns: Netns, about: PacketBuffer): boolean {
   if (about.packetType !== PacketType.HOST) return false;
   if (ipv4.fragmentOffset(view, l3) !== 0) return false;
   const src = ipv4.src(view, l3);
-  if (isZeronet(src) || isMulticast(src) || src === IPV4_BROADCAST) return false;
+  if (isZeronet(src) || isMulticast(src) || isLimitedBroadcast(src)) return false;
   if (isLoopback(src) && about.iif !== 0 && about.iif !== netns.lo.ifindex) return false;
   if (netns.ip.isGroup(ipv4.dst(view, l3)) || netns.ip.isGroup(src)) return false;
   if (ipv4.protocol(view, l3) !== ipv4.Protocol.ICMP) return true;

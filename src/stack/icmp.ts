@@ -121,7 +121,7 @@ export class IcmpLayer implements TransportHandler {
 
   /** Closes every socket: the namespace goes away. */
   close(): void {
-    for (const socket of [...this.#echos.values()]) socket.close();
+    for (const socket of this.#echos.values()) socket.close();
   }
 
   #dropBad(pkt: PacketBuffer, reason: DropReason, now: Instant): void {

@@ -62,7 +62,7 @@ export class NetStack implements StackContext {
   delNetns(name: string, now: Instant = this.#now): void {
     const netns = this.#byName.get(name);
     if (netns === undefined) return;
-    netns.destroy(now);
+    netns.close(now);
     this.#byName.delete(name);
     this.#all = this.#all.filter((other) => other !== netns);
     this.#turn = 0;

@@ -130,8 +130,8 @@ export class Netns implements LinkReceiver, DeviceHome {
     this.udp.close();
     this.icmp.close();
     this.ip.close();
-    for (const dev of [...this.#devices.values()]) if (dev.home === this) this.delDevice(dev, now);
-    this.arp.close(now);
+    for (const dev of this.#devices.values()) if (dev.home === this) this.delDevice(dev, now);
+    this.arp.close();
     this.neigh.close(now);
   }
 
@@ -145,7 +145,7 @@ export class Netns implements LinkReceiver, DeviceHome {
     dev.up = up;
     dev.stateChanged(now);
     if (!up) {
-      this.fib.delWhere((route) => route.dev === dev && route.type !== "local");
+      this.fib.delWhere((route) => route.dev === dev && route.scope !== "host");
       this.neigh.flush(dev, now);
       return;
     }
@@ -260,29 +260,32 @@ export class Netns implements LinkReceiver, DeviceHome {
   }
 
   /**
-   * The source address of a packet that we make ourselves: the route's, else an address of its device in the subnet of the
-   * next hop (of `dst` when there is none), else the device's first, else any global address; 0 if there is none.
+   * The source address of a packet to `dst` that we make ourselves: the route's, else what {@link selectAddress} says about
+   * its device and next hop. As in Linux, `dst` itself has no say: an on-link route without `src` takes the first address.
    */
-  selectSource(route: Route, dst: Ipv4Addr): Ipv4Addr {
+  selectSource(route: Route, _dst: Ipv4Addr): Ipv4Addr {
     if (route.src !== undefined) return route.src;
-    const onDevice = route.dev === undefined ? 0 : this.#sourceOn(route.dev, route.via ?? dst);
-    return onDevice === 0 ? this.#anySource() : onDevice;
+    return route.dev === undefined ? this.#anyAddress() : this.selectAddress(route.dev, route.via ?? 0);
   }
 
-  #sourceOn(dev: NetDevice, target: Ipv4Addr): Ipv4Addr {
+  /**
+   * The address of ours to talk to `target` with on `dev` (`inet_select_addr`): one of its subnet, else the first of the
+   * device, else any global address; 0 if there is none. A `target` of 0 asks for the first.
+   */
+  selectAddress(dev: NetDevice, target: Ipv4Addr): Ipv4Addr {
     const addrs = this.addresses(dev);
     let first = 0;
     for (let i = 0; i < addrs.length; i++) {
       const ifa = addrs[i] as IfAddr;
       if (ifa.secondary || (ifa.scope === "host" && dev !== this.lo)) continue;
-      if (inSubnet(ifa, target)) return ifa.addr;
+      if (target !== 0 && inSubnet(ifa, target)) return ifa.addr;
       if (first === 0) first = ifa.addr;
     }
-    return first;
+    return first === 0 ? this.#anyAddress() : first;
   }
 
-  /** `lo` is asked first: an address that all of the host answers to is often put there. */
-  #anySource(): Ipv4Addr {
+  /** The first global address there is; `lo` is asked first, since a host's own address is often put there. */
+  #anyAddress(): Ipv4Addr {
     for (let i = 1; i < this.#byIndex.length; i++) {
       const dev = this.#byIndex[i];
       if (dev === undefined) continue;

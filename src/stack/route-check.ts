@@ -20,18 +20,19 @@ export function checkRoute(netns: Netns, spec: RouteSpec): Result<Route, string>
     return ok(complete(spec, undefined, spec.scope ?? "global"));
   }
   if (spec.dev !== undefined && spec.dev.home !== netns) return err(`Cannot find device "${spec.dev.name}"`);
-  if (spec.src !== undefined && !netns.isLocal(spec.src)) return err("Invalid prefsrc address");
   const near = type === "local" ? "host" : spec.via === undefined || type === "broadcast" ? "link" : "global";
   const scope = spec.scope ?? near;
-  const dev = spec.via === undefined ? checkDevice(spec) : checkGateway(netns, spec, spec.via, scope);
-  return dev.ok ? ok(complete(spec, dev.value, scope)) : dev;
+  const dev = spec.via === undefined ? checkDevice(spec, scope) : checkGateway(netns, spec, spec.via, scope);
+  if (!dev.ok) return dev;
+  if (spec.src !== undefined && !netns.isLocal(spec.src)) return err("Invalid prefsrc address");
+  return ok(complete(spec, dev.value, scope));
 }
 
-function checkDevice(spec: RouteSpec): Result<NetDevice, string> {
+function checkDevice(spec: RouteSpec, scope: RouteScope): Result<NetDevice, string> {
   if (spec.onlink === true && spec.dev === undefined) return err("Nexthop device required for onlink");
   if (spec.dev === undefined) return err("No such device");
-  // A local route is an address, and a device that is down keeps its addresses.
-  if (!spec.dev.up && spec.type !== "local") return err("Device for nexthop is not up");
+  // A route of scope host leads to ourselves, as an address does, and a device that is down keeps its addresses.
+  if (!spec.dev.up && scope !== "host") return err("Device for nexthop is not up");
   return ok(spec.dev);
 }
 
@@ -54,7 +55,8 @@ function checkGateway(
   const way = netns.fib.lookupScope(via, scope === "global" ? "link" : "host", spec.dev);
   // Linux also takes an own address for a gateway, with the meaning of none at all; here that is a mistake.
   if (way === undefined || way.type !== "unicast") return err("Nexthop has invalid gateway");
-  return way.dev === undefined ? err("No egress device for nexthop") : ok(way.dev);
+  if (way.dev === undefined) return err("No egress device for nexthop");
+  return way.dev.up ? ok(way.dev) : err("Network is down");
 }
 
 function complete(spec: RouteSpec, dev: NetDevice | undefined, scope: RouteScope): Route {

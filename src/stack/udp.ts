@@ -157,7 +157,7 @@ export class UdpLayer implements TransportHandler {
 
   /** Closes every socket: the namespace goes away. */
   close(): void {
-    for (const socket of [...this.#open]) socket.close();
+    for (const socket of this.#open) socket.close();
   }
 }
 

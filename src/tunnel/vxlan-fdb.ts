@@ -23,14 +23,25 @@ export class VxlanRemote {
   }
 }
 
-/** What `bridge fdb add MAC dev VXLAN dst ADDR [port P] [vni N]` says. */
-export interface VxlanFdbSpec {
+/** What `bridge fdb … dst ADDR` may say beside the address. */
+export interface VxlanRemoteOptions {
+  /** UDP port of the peer, when it is not the device's. */
+  readonly port?: number;
+  /** Network identifier to send with, when it is not the device's. */
+  readonly vni?: number;
+}
+
+/** One line of `bridge fdb show dev …`: an address and one of its destinations. */
+export interface VxlanFdbRow {
   readonly mac: MacAddr;
-  readonly dst: Ipv4Addr;
-  readonly port?: number | undefined;
-  readonly vni?: number | undefined;
-  /** Default: permanent. */
-  readonly state?: VxlanFdbState | undefined;
+  readonly remote: Ipv4Addr;
+  /** 0 = the device's. */
+  readonly port: number;
+  /** -1 = the device's. */
+  readonly vni: number;
+  readonly state: VxlanFdbState;
+  /** When it was put there, or last heard of. */
+  readonly updated: Instant;
 }
 
 /** One address. Read only outside this file. */
@@ -106,37 +117,57 @@ export class VxlanFdb {
   }
 
   /** `bridge fdb add`. @returns the kernel's text */
-  add(spec: VxlanFdbSpec, now: Instant): Result<void, string> {
-    const had = this.#table.get(spec.mac);
+  add(
+    mac: MacAddr,
+    dst: Ipv4Addr,
+    state: VxlanFdbState,
+    now: Instant,
+    opts: VxlanRemoteOptions = {},
+  ): Result<void, string> {
+    const had = this.#table.get(mac);
     if (had !== undefined && this.#alive(had, now)) return err("File exists");
-    return this.#put(newEntry(spec, now));
+    return this.#put(new VxlanFdbEntry(mac, newRemote(dst, opts), state, now));
   }
 
   /**
    * `bridge fdb append`: one more destination for the all-zero address or a group. To a station's address the kernel adds
    * nothing, and does not say so. @returns the kernel's text
    */
-  append(spec: VxlanFdbSpec, now: Instant): Result<void, string> {
-    const entry = this.#table.get(spec.mac);
-    if (entry === undefined) return this.#put(newEntry(spec, now));
-    if (!isFloodMac(spec.mac)) return ok(undefined);
-    const more = newRemote(spec);
+  append(
+    mac: MacAddr,
+    dst: Ipv4Addr,
+    state: VxlanFdbState,
+    now: Instant,
+    opts: VxlanRemoteOptions = {},
+  ): Result<void, string> {
+    const entry = this.#table.get(mac);
+    const more = newRemote(dst, opts);
+    if (entry === undefined) return this.#put(new VxlanFdbEntry(mac, more, state, now));
+    if (!isFloodMac(mac)) return ok(undefined);
     if (!entry.remotes.some((one) => sameRemote(one, more))) entry.remotes = [...entry.remotes, more];
     return ok(undefined);
   }
 
   /** `bridge fdb replace`, which Flannel uses: the address goes to this peer and no other. @returns the kernel's text */
-  replace(spec: VxlanFdbSpec, now: Instant): Result<void, string> {
-    if (isFloodMac(spec.mac)) return err("Cannot replace non-unicast fdb entries");
-    return this.#put(newEntry(spec, now));
+  replace(
+    mac: MacAddr,
+    dst: Ipv4Addr,
+    state: VxlanFdbState,
+    now: Instant,
+    opts: VxlanRemoteOptions = {},
+  ): Result<void, string> {
+    if (isFloodMac(mac)) return err("Cannot replace non-unicast fdb entries");
+    return this.#put(new VxlanFdbEntry(mac, newRemote(dst, opts), state, now));
   }
 
-  /** `bridge fdb del`: one destination when `dst` is given and there are others, else the address. @returns the kernel's text */
+  /**
+   * `bridge fdb del`: of several destinations just `dst`, when it is given, else the address. A `dst` that is not among them
+   * is no error, as in Linux. @returns the kernel's text
+   */
   del(mac: MacAddr, dst?: Ipv4Addr): Result<void, string> {
     const entry = this.#table.get(mac);
     if (entry === undefined) return err("No such file or directory");
     const left = dst === undefined ? [] : entry.remotes.filter((remote) => remote.dst !== dst);
-    if (left.length === entry.remotes.length) return err("No such file or directory");
     if (left.length > 0) entry.remotes = left;
     else this.#remove(mac);
     return ok(undefined);
@@ -146,10 +177,15 @@ export class VxlanFdb {
     return this.#table.get(mac);
   }
 
-  /** What is in force at `now`, by address; a copy of the list. */
-  dump(now: Instant): VxlanFdbEntry[] {
-    const rows: VxlanFdbEntry[] = [];
-    for (const [, entry] of this.#table.entries()) if (this.#alive(entry, now)) rows.push(entry);
+  /** What is in force, by address. @param now leave out what is too old then; without it, what was not swept out yet stays */
+  dump(now: Instant = 0): VxlanFdbRow[] {
+    const rows: VxlanFdbRow[] = [];
+    for (const [mac, entry] of this.#table.entries()) {
+      if (!this.#alive(entry, now)) continue;
+      const { state, updated } = entry;
+      for (const { dst, port, vni } of entry.remotes)
+        rows.push({ mac, remote: dst, port, vni, state, updated });
+    }
     return rows;
   }
 
@@ -188,12 +224,8 @@ function isFloodMac(mac: MacAddr): boolean {
   return mac === MAC_ZERO || isGroupMac(mac);
 }
 
-function newRemote(spec: VxlanFdbSpec): VxlanRemote {
-  return new VxlanRemote(spec.dst, spec.port ?? 0, spec.vni ?? -1);
-}
-
-function newEntry(spec: VxlanFdbSpec, now: Instant): VxlanFdbEntry {
-  return new VxlanFdbEntry(spec.mac, newRemote(spec), spec.state ?? "permanent", now);
+function newRemote(dst: Ipv4Addr, opts: VxlanRemoteOptions): VxlanRemote {
+  return new VxlanRemote(dst, opts.port ?? 0, opts.vni ?? -1);
 }
 
 function sameRemote(a: VxlanRemote, b: VxlanRemote): boolean {

@@ -98,5 +98,5 @@ export function advance(lab: { readonly stack: NetStack; now: Instant }, us: num
 
 /** Takes everything down. Afterwards no packet may have an owner, and no timer be armed. */
 export function tearDown(lab: { readonly stack: NetStack; readonly now: Instant }): void {
-  for (const netns of [...lab.stack.namespaces()]) lab.stack.delNetns(netns.name, lab.now);
+  for (const netns of lab.stack.namespaces()) lab.stack.delNetns(netns.name, lab.now);
 }

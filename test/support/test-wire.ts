@@ -3,7 +3,6 @@ import type { MacAddr } from "../../src/base/mac-addr.ts";
 import type { Instant } from "../../src/base/time.ts";
 import { type DeviceKind, NetDevice } from "../../src/stack/net-device.ts";
 import type { PacketBuffer } from "../../src/stack/packet-buffer.ts";
-import type { StackContext } from "../../src/stack/stack-context.ts";
 import * as ethernet from "../../src/wire/ethernet.ts";
 import * as ipv4 from "../../src/wire/ipv4.ts";
 

@@ -109,7 +109,12 @@ export class LeaseKeeper {
   /** Takes an event of the store. Answers false when it is somebody else's. */
   handle(event: StoreEvent, now: Instant): boolean {
     this.#fenceIfDue(now);
-    if (event.t !== "opFailed" && event.t !== "leaseGranted" && event.t !== "leaseKeptAlive" && event.t !== "leaseRevoked") {
+    if (
+      event.t !== "opFailed" &&
+      event.t !== "leaseGranted" &&
+      event.t !== "leaseKeptAlive" &&
+      event.t !== "leaseRevoked"
+    ) {
       return false;
     }
     const op = this.#ops.settle(event.id);
@@ -193,7 +198,8 @@ export class LeaseKeeper {
 
   #onFailed(what: What, notFound: boolean, message: string, now: Instant): void {
     if (what === "revoke") {
-      if (!notFound) this.#log("warn", `the lease could not be revoked (${message}): it will expire by itself`);
+      if (!notFound)
+        this.#log("warn", `the lease could not be revoked (${message}): it will expire by itself`);
       this.#finish();
       return;
     }

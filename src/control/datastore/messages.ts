@@ -61,7 +61,12 @@ export type StoreOp =
   | { readonly t: "leaseTimeToLive"; readonly id: number; readonly lease: LeaseId }
   /** One keep-alive on the stream. `id` is its own: the reply names it, so that validity counts from the sending. */
   | { readonly t: "leaseKeepAlive"; readonly id: number; readonly lease: LeaseId }
-  | { readonly t: "watchOpen"; readonly watch: number; readonly range: KeyRange; readonly startRevision: number }
+  | {
+      readonly t: "watchOpen";
+      readonly watch: number;
+      readonly range: KeyRange;
+      readonly startRevision: number;
+    }
   | { readonly t: "watchProgress"; readonly watch: number }
   | { readonly t: "watchCancel"; readonly watch: number };
 
@@ -84,7 +89,12 @@ export interface WatchedEvent {
 }
 
 export type StoreEvent =
-  | { readonly t: "rangeDone"; readonly id: number; readonly header: ResponseHeader; readonly kvs: readonly KeyValue[] }
+  | {
+      readonly t: "rangeDone";
+      readonly id: number;
+      readonly header: ResponseHeader;
+      readonly kvs: readonly KeyValue[];
+    }
   | {
       readonly t: "txnDone";
       readonly id: number;
@@ -116,7 +126,12 @@ export type StoreEvent =
   /** An answer to watchProgress, or the server's own. Its revision must never move the resume point. */
   | { readonly t: "watchProgressed"; readonly watch: number; readonly header: ResponseHeader }
   /** The server ended the watch. `compactRevision` > 0: what was asked for has been compacted. */
-  | { readonly t: "watchCanceled"; readonly watch: number; readonly compactRevision: number; readonly reason: string }
+  | {
+      readonly t: "watchCanceled";
+      readonly watch: number;
+      readonly compactRevision: number;
+      readonly reason: string;
+    }
   /** The stream broke; the watch is gone. */
   | { readonly t: "watchBroken"; readonly watch: number; readonly message: string };
 

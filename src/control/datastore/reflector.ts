@@ -185,11 +185,15 @@ export class Reflector {
   }
 
   #onList(header: ResponseHeader, kvs: readonly KeyValue[], now: Instant): void {
-    const wiped = this.#clusterId !== undefined && (this.#isOther(header) || header.revision < this.#revision);
+    const wiped =
+      this.#clusterId !== undefined && (this.#isOther(header) || header.revision < this.#revision);
     const fresh = this.#readList(kvs);
     if (fresh.size === 0 && this.#items.size > 0 && !this.#confirming) {
       this.#confirming = true;
-      this.#log("warn", `the list of ${this.#range.key} is suddenly empty: reading it again before believing it`);
+      this.#log(
+        "warn",
+        `the list of ${this.#range.key} is suddenly empty: reading it again before believing it`,
+      );
       const until = now + CONFIRM_MIN_US + below(this.#rng, CONFIRM_SPREAD_US);
       this.#phase = { t: "waiting", until, then: "list" };
       return;
@@ -240,7 +244,10 @@ export class Reflector {
   }
 
   #onWatch(
-    event: Extract<StoreEvent, { readonly t: `watch${"Created" | "Events" | "Progressed" | "Canceled" | "Broken"}` }>,
+    event: Extract<
+      StoreEvent,
+      { readonly t: `watch${"Created" | "Events" | "Progressed" | "Canceled" | "Broken"}` }
+    >,
     now: Instant,
   ): boolean {
     const phase = this.#phase;
@@ -277,7 +284,10 @@ export class Reflector {
     if (compactRevision > 0) {
       this.#log("info", `etcd watch for ${this.#range.key} fell behind compaction, re-listing and resuming`);
     } else {
-      this.#log("warn", `the store ended the watch on ${this.#range.key}: ${reason === "" ? "no reason" : reason}`);
+      this.#log(
+        "warn",
+        `the store ended the watch on ${this.#range.key}: ${reason === "" ? "no reason" : reason}`,
+      );
     }
     this.#lost(now, "list");
   }
@@ -286,7 +296,8 @@ export class Reflector {
     const before = this.#revision;
     for (const { t, kv } of events) {
       // Hostile or repeated: nothing before the point of resumption can be news.
-      if (!Number.isSafeInteger(kv.modRevision) || kv.modRevision < before || !this.#isInRange(kv.key)) continue;
+      if (!Number.isSafeInteger(kv.modRevision) || kv.modRevision < before || !this.#isInRange(kv.key))
+        continue;
       this.#revision = Math.max(this.#revision, kv.modRevision);
       const previous = this.#items.get(kv.key);
       if (previous !== undefined && previous.modRevision >= kv.modRevision) continue;

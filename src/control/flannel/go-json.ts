@@ -83,7 +83,9 @@ class Parser {
         return this.#beginArray(start);
       case '"': {
         const value = this.#string();
-        return typeof value === "string" ? { t: "string", raw: this.#text.slice(start, this.#at), value } : value;
+        return typeof value === "string"
+          ? { t: "string", raw: this.#text.slice(start, this.#at), value }
+          : value;
       }
       case "t":
         return this.#literal("true") ?? { t: "bool", raw: "true", value: true };

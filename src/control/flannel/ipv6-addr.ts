@@ -21,7 +21,8 @@ export function parseIpv6(text: string): Ipv6Addr | undefined {
   const missing = 8 - head.length - tail.length;
   if (halves.length === 1 ? missing !== 0 : missing < 1) return undefined;
   let addr = 0n;
-  for (const group of [...head, ...new Array<number>(missing).fill(0), ...tail]) addr = (addr << 16n) | BigInt(group);
+  for (const group of [...head, ...new Array<number>(missing).fill(0), ...tail])
+    addr = (addr << 16n) | BigInt(group);
   return addr;
 }
 

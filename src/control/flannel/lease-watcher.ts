@@ -9,12 +9,10 @@ import { err, ok, type Result } from "../../base/result.ts";
 import { decodeUtf8 } from "../../base/utf8.ts";
 import type { KeyValue } from "../datastore/messages.ts";
 import { type LogOutput, logOutput } from "../log.ts";
-import { emitLeaseAttrs, parseLeaseAttrs, type PeerLease } from "./lease-attrs.ts";
+import { emitLeaseAttrs, type PeerLease, parseLeaseAttrs } from "./lease-attrs.ts";
 import { emitSubnetName, parseSubnetKey } from "./subnet-key.ts";
 
-export type LeaseWatcherOutput =
-  | { readonly t: "added" | "removed"; readonly lease: PeerLease }
-  | LogOutput;
+export type LeaseWatcherOutput = { readonly t: "added" | "removed"; readonly lease: PeerLease } | LogOutput;
 
 export interface LeaseWatcher {
   /** One event of the watch. A deleted key's `kv` has no value. */
@@ -119,7 +117,8 @@ export class SafeLeaseWatcher implements LeaseWatcher {
     const ignoring = (why: string) => err(logOutput("warn", `Ignoring lease ${quoteKey(kv.key)}: ${why}`));
     if (parseSubnetKey(kv.key)?.addr !== lease.subnet.addr) return ignoring("its address has host bits set");
     if (overlaps(lease.subnet, subnet)) return ignoring(`it overlaps this node's ${formatPrefix(subnet)}`);
-    if (lease.attrs.publicIp === publicIp) return ignoring(`it names this node's address ${formatIpv4(publicIp)}`);
+    if (lease.attrs.publicIp === publicIp)
+      return ignoring(`it names this node's address ${formatIpv4(publicIp)}`);
     return ok(lease);
   }
 

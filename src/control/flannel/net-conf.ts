@@ -1,10 +1,25 @@
 // Flannel's network configuration, the value of `<prefix>/config`: parsed with Go's rules, validated in flanneld's order
 // and with its words. Read specs on flannel §1.2 first. IPv6 is validated in full, then refused: podloom does not route it.
-import { contains, formatIpv4, type Ipv4Addr, netmask, type Prefix, parseIpv4, prefixOf } from "../../base/ipv4-addr.ts";
+import {
+  contains,
+  formatIpv4,
+  type Ipv4Addr,
+  netmask,
+  type Prefix,
+  parseIpv4,
+  prefixOf,
+} from "../../base/ipv4-addr.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import { decodeObject, GoStruct } from "./go-decode.ts";
 import { type GoValue, parseGoJson } from "./go-json.ts";
-import { formatIpv6, type Ipv6Addr, type Ipv6Prefix, ipv6Netmask, parseIpv6, unmapIpv4 } from "./ipv6-addr.ts";
+import {
+  formatIpv6,
+  type Ipv6Addr,
+  type Ipv6Prefix,
+  ipv6Netmask,
+  parseIpv6,
+  unmapIpv4,
+} from "./ipv6-addr.ts";
 
 /** What a node needs to know of the network. */
 export interface NetConf {
@@ -129,7 +144,8 @@ function checkIpv4(raw: RawConf): string | undefined {
     ["SubnetMin", raw.subnetMin],
     ["SubnetMax", raw.subnetMax],
   ] as const) {
-    if ((addr & ~netmask(raw.subnetLen)) !== 0) return `${name} is not on a SubnetLen boundary: ${formatIpv4(addr)}`;
+    if ((addr & ~netmask(raw.subnetLen)) !== 0)
+      return `${name} is not on a SubnetLen boundary: ${formatIpv4(addr)}`;
   }
   return undefined;
 }
@@ -143,7 +159,8 @@ function checkIpv6(raw: RawConf): string | undefined {
   }
   if (raw.ipv6SubnetLen > 0) {
     if (raw.ipv6SubnetLen > 126) return "SubnetLen must be less than /127";
-    if (raw.ipv6SubnetLen < network.len + 2) return "network must be able to accommodate at least four subnets";
+    if (raw.ipv6SubnetLen < network.len + 2)
+      return "network must be able to accommodate at least four subnets";
   } else {
     if (network.len > 124) return "IPv6Network is too small. Minimum useful network prefix is /124";
     raw.ipv6SubnetLen = network.len <= 62 ? 64 : network.len + 2;
@@ -183,13 +200,17 @@ function parseGoCidr(text: string): Result<{ v4: Prefix } | { v6: Ipv6Prefix }, 
 function parseNetwork(text: string): Result<Prefix, string> {
   const cidr = parseGoCidr(text);
   if (!cidr.ok) return cidr;
-  return "v4" in cidr.value ? ok(cidr.value.v4) : err(`"${text}" is not an IPv4 network; IPv6 goes into IPv6Network`);
+  return "v4" in cidr.value
+    ? ok(cidr.value.v4)
+    : err(`"${text}" is not an IPv4 network; IPv6 goes into IPv6Network`);
 }
 
 function parseNetwork6(text: string): Result<Ipv6Prefix, string> {
   const cidr = parseGoCidr(text);
   if (!cidr.ok) return cidr;
-  return "v6" in cidr.value ? ok(cidr.value.v6) : err(`"${text}" is not an IPv6 network; IPv4 goes into Network`);
+  return "v6" in cidr.value
+    ? ok(cidr.value.v6)
+    : err(`"${text}" is not an IPv6 network; IPv4 goes into Network`);
 }
 
 function parseAddr(text: string): Result<Ipv4Addr, string> {
@@ -204,7 +225,9 @@ function parseAddr(text: string): Result<Ipv4Addr, string> {
 function parseAddr6(text: string): Result<Ipv6Addr, string> {
   const v6 = parseIpv6(text);
   if (v6 !== undefined) return ok(v6);
-  return err(parseIpv4(text) === undefined ? "invalid IP address format" : `"${text}" is not an IPv6 address`);
+  return err(
+    parseIpv4(text) === undefined ? "invalid IP address format" : `"${text}" is not an IPv6 address`,
+  );
 }
 
 // ---- backend ----
@@ -243,7 +266,8 @@ function parseBackend(type: string, raw: GoValue | undefined): Result<BackendCon
   if (backend.error !== undefined) return err(`error decoding VXLAN backend config: ${backend.error}`);
   // flanneld leaves these to the kernel, which answers with an errno.
   if (conf.vni < 0 || conf.vni > VNI_MAX) return err(`VNI ${conf.vni} is out of range: use 0 to ${VNI_MAX}`);
-  if (conf.port > 65_535) return err(`Port ${conf.port} is out of range: use 1 to 65535, or 0 for the default`);
+  if (conf.port > 65_535)
+    return err(`Port ${conf.port} is out of range: use 1 to 65535, or 0 for the default`);
   if (mtu !== 0 && (mtu < MTU_MIN || mtu > 65_535)) {
     return err(`MTU ${mtu} is out of range: it is the underlay's, use ${MTU_MIN} to 65535`);
   }

@@ -2,10 +2,11 @@
 import { formatIpv4, formatPrefix, type Ipv4Addr, overlaps, type Prefix } from "../../base/ipv4-addr.ts";
 import { below, type Rng } from "../../base/rng.ts";
 import type { KeyValue } from "../datastore/messages.ts";
+import { type LogOutput, logOutput } from "../log.ts";
 import type { LeaseAttrs } from "./lease-attrs.ts";
 import { parsePeer } from "./lease-watcher.ts";
 import type { NetConf } from "./net-conf.ts";
-import { parseSubnetKey, type SubnetKey } from "./subnet-key.ts";
+import { emitSubnetKey, parseSubnetKey, type SubnetKey } from "./subnet-key.ts";
 
 /** flanneld chooses among the first so many free subnets. */
 export const CANDIDATES_MAX = 100;
@@ -18,10 +19,15 @@ export interface ListedLease {
   readonly name: SubnetKey;
   /** undefined: the value cannot be parsed. The key takes up its subnet all the same. */
   readonly attrs: LeaseAttrs | undefined;
+  /** Is the key spelt as Flannel would spell it? `subnets-old/…`, or a length with leading zeros, is not. */
+  readonly canonical: boolean;
 }
 
 /** What is listed, in key order, with a line for the log for each key that cannot be used. */
-export function listLeases(kvs: readonly KeyValue[]): {
+export function listLeases(
+  kvs: readonly KeyValue[],
+  prefix: string,
+): {
   readonly leases: readonly ListedLease[];
   readonly complaints: readonly string[];
 } {
@@ -31,7 +37,10 @@ export function listLeases(kvs: readonly KeyValue[]): {
     const name = parseSubnetKey(kv.key);
     const peer = parsePeer(kv);
     if (!peer.ok) complaints.push(`Ignoring bad subnet node: ${peer.error}`);
-    if (name !== undefined) leases.push({ kv, name, attrs: peer.ok ? peer.value.attrs : undefined });
+    if (name === undefined) continue;
+    const canonical =
+      name.addr === name.subnet.addr && kv.key === emitSubnetKey(prefix, name.subnet, name.subnet6);
+    leases.push({ kv, name, attrs: peer.ok ? peer.value.attrs : undefined, canonical });
   }
   return { leases, complaints };
 }
@@ -44,19 +53,19 @@ export function isCompatible(config: NetConf, subnet: Prefix, dual: boolean): bo
 
 export type AllocatorChoice =
   /** A lease names our PublicIP and suits the configuration. */
-  | { readonly t: "reuse"; readonly lease: ListedLease; readonly log: string }
+  | { readonly t: "reuse"; readonly lease: ListedLease; readonly logs: readonly LogOutput[] }
   /** A lease names our PublicIP but does not suit: it has to go first. */
-  | { readonly t: "remove"; readonly lease: ListedLease; readonly log: string }
+  | { readonly t: "remove"; readonly lease: ListedLease; readonly logs: readonly LogOutput[] }
   /** Claim this free subnet. */
-  | { readonly t: "claim"; readonly subnet: Prefix; readonly logs: readonly string[] }
-  | { readonly t: "exhausted"; readonly logs: readonly string[] };
+  | { readonly t: "claim"; readonly subnet: Prefix; readonly logs: readonly LogOutput[] }
+  | { readonly t: "exhausted"; readonly logs: readonly LogOutput[] };
 
 export interface AllocatorInput {
   readonly config: NetConf;
   readonly leases: readonly ListedLease[];
   readonly publicIp: Ipv4Addr;
   readonly previousSubnet: Prefix | undefined;
-  /** The key that was removed in this round: it is passed over, but blocks its subnet still. */
+  /** The key that was removed in this round: it blocks its subnet still, and step 3 is done. */
   readonly removed: string | undefined;
   /** flanneld ignores keys whose value it cannot parse, and then loses the race against them. */
   readonly strict: boolean;
@@ -68,32 +77,39 @@ export interface AllocatorInput {
 /** Steps 3 to 5 of acquiring: the lease with our address, the subnet of our last run, a random free one. */
 export function chooseSubnet(input: AllocatorInput): AllocatorChoice {
   const { config, leases, publicIp, previousSubnet } = input;
-  const mine = leases.find((l) => l.attrs?.publicIp === publicIp && l.kv.key !== input.removed);
-  if (mine !== undefined && input.removed === undefined) {
-    const { subnet, subnet6, addr } = mine.name;
-    const compatible = isCompatible(config, subnet, subnet6 !== undefined) && addr === subnet.addr;
-    const ip = formatIpv4(publicIp);
-    const found = `Found lease (ip: ${formatPrefix(subnet)} ipv6: ::/0) for current IP (${ip})`;
-    return compatible
-      ? { t: "reuse", lease: mine, log: `${found}, reusing` }
-      : { t: "remove", lease: mine, log: `${found} but not compatible with current config, deleting` };
-  }
+  // A key that we could not have written is no lease of ours; flanneld would write another one beside it.
+  const mine = leases.find((l) => l.attrs?.publicIp === publicIp && (l.canonical || input.strict));
+  if (mine !== undefined && input.removed === undefined) return judgeOwn(config, mine, publicIp);
   const blocking = input.strict ? leases.filter((l) => l.attrs !== undefined) : leases;
-  const logs: string[] = [];
+  const logs: LogOutput[] = [];
   if (previousSubnet !== undefined && !blocking.some((l) => isSame(l.name.subnet, previousSubnet))) {
     const name = formatPrefix(previousSubnet);
     // flanneld asks only whether the very same subnet is taken; one that overlaps would share addresses.
     const free = input.strict || !blocking.some((l) => overlaps(l.name.subnet, previousSubnet));
     if (isCompatible(config, previousSubnet, false) && free) {
-      return { t: "claim", subnet: previousSubnet, logs: [`Found previously leased subnet (${name}), reusing`] };
+      const log = logOutput("info", `Found previously leased subnet (${name}), reusing`);
+      return { t: "claim", subnet: previousSubnet, logs: [log] };
     }
-    logs.push(
-      `Found previously leased subnet (${name}) that is not compatible with the Etcd network config, ignoring`,
-    );
+    const refused = `Found previously leased subnet (${name}) that is not compatible with the Etcd network config, ignoring`;
+    logs.push(logOutput("error", refused));
   }
-  logs.push(`Picking subnet in range ${formatIpv4(config.subnetMin)} ... ${formatIpv4(config.subnetMax)}`);
+  const range = `${formatIpv4(config.subnetMin)} ... ${formatIpv4(config.subnetMax)}`;
+  logs.push(logOutput("info", `Picking subnet in range ${range}`));
   const subnet = pickSubnet(config, blocking, input.candidates, input.rng);
   return subnet === undefined ? { t: "exhausted", logs } : { t: "claim", subnet, logs };
+}
+
+function judgeOwn(config: NetConf, mine: ListedLease, publicIp: Ipv4Addr): AllocatorChoice {
+  const { subnet, subnet6 } = mine.name;
+  const compatible = isCompatible(config, subnet, subnet6 !== undefined);
+  const found = `Found lease (ip: ${formatPrefix(subnet)} ipv6: ::/0) for current IP (${formatIpv4(publicIp)})`;
+  const logs = [
+    logOutput(
+      "info",
+      compatible ? `${found}, reusing` : `${found} but not compatible with current config, deleting`,
+    ),
+  ];
+  return { t: compatible ? "reuse" : "remove", lease: mine, logs };
 }
 
 /** One of the first `candidates` subnets that overlap no lease, at random; undefined when there is none. */

@@ -1,9 +1,9 @@
 // The keys of leases: `<prefix>/subnets/<a.b.c.d>-<len>`, with `&<v6>-<len>` behind it in a dual-stack network. Read specs
 // on flannel §1.1 first.
 import { formatIpv4, type Ipv4Addr, type Prefix, parseIpv4, prefixOf } from "../../base/ipv4-addr.ts";
-import { formatIpv6, type Ipv6Prefix, parseIpv6 } from "./ipv6-addr.ts";
 import type { KeyRange } from "../datastore/messages.ts";
 import { prefixEnd } from "../datastore/messages.ts";
+import { formatIpv6, type Ipv6Prefix, parseIpv6 } from "./ipv6-addr.ts";
 
 export interface SubnetKey {
   /** The IPv4 subnet, host bits cleared. */
@@ -48,8 +48,8 @@ export function emitSubnetName(subnet: Prefix, subnet6?: Ipv6Prefix): string {
 }
 
 /** The key of a lease. @param prefix the flannel prefix, `/coreos.com/network` */
-export function emitSubnetKey(prefix: string, subnet: Prefix): string {
-  return `${joinKey(prefix, "subnets")}/${emitSubnetName(subnet)}`;
+export function emitSubnetKey(prefix: string, subnet: Prefix, subnet6?: Ipv6Prefix): string {
+  return `${joinKey(prefix, "subnets")}/${emitSubnetName(subnet, subnet6)}`;
 }
 
 /** The key of the network's configuration. */

@@ -37,8 +37,13 @@ import type { WatchEvent, WatchRequest } from "./watch-hub.ts";
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** mvccpb.Event.EventType. */
-const EventType = { PUT: 0, DELETE: 1 } as const;
+/** For a field that goes out: a zero is left out. */
+export function unlessZero(number: number): number | undefined {
+  return number === 0 ? undefined : number;
+}
+
+/** mvccpb.Event.EventType; PUT is 0. */
+const EVENT_DELETE = 1;
 
 /** WatchCreateRequest.FilterType. */
 const FilterType = { NO_PUT: 0, NO_DELETE: 1 } as const;
@@ -154,8 +159,8 @@ export function keyValueOut(kv: KeyValue, keysOnly = false): KeyValueOut {
     create_revision: kv.createRevision,
     mod_revision: kv.modRevision,
     version: kv.version,
-    value: keysOnly ? NO_BYTES : kv.value,
-    lease: kv.lease === NO_LEASE ? 0 : kv.lease,
+    value: keysOnly || kv.value.length === 0 ? undefined : kv.value,
+    lease: kv.lease === NO_LEASE ? undefined : kv.lease,
   };
 }
 
@@ -163,8 +168,8 @@ export function rangeOut(header: HeaderOut, reply: RangeReply): RangeResponseOut
   return {
     header,
     kvs: reply.kvs.map((kv) => keyValueOut(kv, reply.keysOnly)),
-    more: reply.more,
-    count: reply.count,
+    more: reply.more || undefined,
+    count: unlessZero(reply.count),
   };
 }
 
@@ -173,16 +178,16 @@ export function putOut(header: HeaderOut, reply: PutReply): PutResponseOut {
 }
 
 export function deleteOut(header: HeaderOut, reply: DeleteReply): DeleteRangeResponseOut {
-  return { header, deleted: reply.deleted, prev_kvs: reply.prevKvs.map((kv) => keyValueOut(kv)) };
+  return { header, deleted: unlessZero(reply.deleted), prev_kvs: reply.prevKvs.map((kv) => keyValueOut(kv)) };
 }
 
 export function txnOut(header: HeaderOut, reply: TxnReply): TxnResponseOut {
-  return { header, succeeded: reply.succeeded, responses: reply.replies.map(responseOpOut) };
+  return { header, succeeded: reply.succeeded || undefined, responses: reply.replies.map(responseOpOut) };
 }
 
 /** The header of a nested reply holds the revision alone, as etcd leaves it. */
 function responseOpOut(reply: RequestReply): ResponseOpOut {
-  const header: HeaderOut = { revision: reply.revision };
+  const header: HeaderOut = { revision: unlessZero(reply.revision) };
   switch (reply.t) {
     case "range":
       return { response_range: rangeOut(header, reply) };
@@ -212,7 +217,7 @@ export function watchRequest(request: WatchCreateRequestIn): WatchRequest {
 
 export function eventOut({ kv, prevKv }: WatchEvent): EventOut {
   const event: EventOut = isTombstone(kv)
-    ? { type: EventType.DELETE, kv: { key: bytesOfKey(kv.key), mod_revision: kv.modRevision } }
-    : { type: EventType.PUT, kv: keyValueOut(kv) };
+    ? { type: EVENT_DELETE, kv: { key: bytesOfKey(kv.key), mod_revision: kv.modRevision } }
+    : { type: undefined, kv: keyValueOut(kv) };
   return prevKv === undefined ? event : { ...event, prev_kv: keyValueOut(prevKv) };
 }

@@ -1,13 +1,14 @@
 import type { ServerDuplexStream, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { NO_LEASE } from "../../control/datastore/messages.ts";
 import { bytesOfKey } from "./byte-key.ts";
+import { unlessZero } from "./convert.ts";
 import type { HeaderOut, LeaseGrantRequestIn, LeaseIdIn, LeaseTimeToLiveRequestIn } from "./rpc-messages.ts";
 import { type ServiceContext, STOPPED, unary } from "./service-context.ts";
 
 interface KeepAliveOut {
   readonly header: HeaderOut;
   readonly ID: string;
-  readonly TTL: number;
+  readonly TTL: number | undefined;
 }
 
 /** etcdserverpb.Lease. */
@@ -28,8 +29,8 @@ export function leaseService(context: ServiceContext): UntypedServiceImplementat
       return {
         header: context.header(),
         ID: id,
-        TTL: info.ttlSec,
-        grantedTTL: info.grantedTtlSec,
+        TTL: unlessZero(info.ttlSec),
+        grantedTTL: unlessZero(info.grantedTtlSec),
         keys: request.keys === true ? info.keys.map(bytesOfKey) : [],
       };
     }),
@@ -55,7 +56,7 @@ function keepAlive(context: ServiceContext, call: ServerDuplexStream<LeaseIdIn, 
     const header = context.header();
     const id = request.ID ?? NO_LEASE;
     const ttl = context.store.leaseRenew(id, context.clock.now());
-    if (!call.write({ header, ID: id, TTL: ttl })) call.pause();
+    if (!call.write({ header, ID: id, TTL: unlessZero(ttl) })) call.pause();
   });
   call.on("drain", () => call.resume());
   call.on("end", () => {

@@ -2,6 +2,7 @@
 // stdout carries one JSON line; everything for people goes to stderr.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { describeError, messageOf, PodloomError } from "../podloom-error.ts";
 import { EmbeddedServer } from "./server.ts";
 import { parseStoreOptions, STORE_USAGE, type StoreOptions } from "./store-options.ts";
@@ -28,6 +29,8 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 async function serve(options: StoreOptions): Promise<void> {
+  // Its errors reach us as errors; said twice they only confuse.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new EmbeddedServer(options);
   // Before the socket: a folder that cannot be written is to be known before anyone connects.
   if (options.data !== undefined) writeClusterId(options.data, server.clusterId);

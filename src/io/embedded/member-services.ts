@@ -1,4 +1,5 @@
 import type { UntypedServiceImplementation } from "@grpc/grpc-js";
+import { unlessZero } from "./convert.ts";
 import type { AlarmRequestIn } from "./rpc-messages.ts";
 import { RAFT_TERM, type ServiceContext, unary } from "./service-context.ts";
 
@@ -12,9 +13,7 @@ export function clusterService(context: ServiceContext, url: () => string): Unty
   return {
     MemberList: unary(() => ({
       header: context.header(),
-      members: [
-        { ID: context.memberId, name: MEMBER_NAME, peerURLs: [], clientURLs: [url()], isLearner: false },
-      ],
+      members: [{ ID: context.memberId, name: MEMBER_NAME, peerURLs: [], clientURLs: [url()] }],
     })),
   };
 }
@@ -26,15 +25,13 @@ export function maintenanceService(context: ServiceContext): UntypedServiceImple
     Status: unary(() => ({
       header: context.header(),
       version: ETCD_VERSION,
-      dbSize: mvcc.sizeBytes,
-      dbSizeInUse: mvcc.sizeBytes,
+      dbSize: unlessZero(mvcc.sizeBytes),
+      dbSizeInUse: unlessZero(mvcc.sizeBytes),
       leader: context.memberId,
       // There is no raft log; each revision stands for one entry of it.
       raftIndex: mvcc.revision,
       raftAppliedIndex: mvcc.revision,
       raftTerm: RAFT_TERM,
-      errors: [],
-      isLearner: false,
     })),
     // Nothing here can raise an alarm, so the list is empty and there is none to disarm.
     Alarm: unary((_request: AlarmRequestIn) => ({ header: context.header(), alarms: [] })),

@@ -1,13 +1,13 @@
 // etcd's messages as the gRPC library hands them over and takes them: the names are the .proto's, 64-bit integers come in as
-// decimal text and may go out as numbers, a field that was not sent is undefined, repeated fields are always there.
+// decimal text and may go out as numbers, a field that was not sent is undefined, repeated fields are always there. What goes
+// out has undefined for a zero, so that it is not on the wire, as proto3 has it: some clients look whether a field is there.
 
 type Int64In = string;
-type Int64Out = string | number;
 
 export interface HeaderOut {
   readonly cluster_id?: string;
   readonly member_id?: string;
-  readonly revision: number;
+  readonly revision: number | undefined;
   readonly raft_term?: number;
 }
 
@@ -82,15 +82,15 @@ export interface KeyValueOut {
   readonly create_revision?: number;
   readonly mod_revision?: number;
   readonly version?: number;
-  readonly value?: Uint8Array;
-  readonly lease?: Int64Out;
+  readonly value?: Uint8Array | undefined;
+  readonly lease?: string | undefined;
 }
 
 export interface RangeResponseOut {
   readonly header: HeaderOut;
   readonly kvs: readonly KeyValueOut[];
-  readonly more: boolean;
-  readonly count: number;
+  readonly more: true | undefined;
+  readonly count: number | undefined;
 }
 
 export interface PutResponseOut {
@@ -100,7 +100,7 @@ export interface PutResponseOut {
 
 export interface DeleteRangeResponseOut {
   readonly header: HeaderOut;
-  readonly deleted: number;
+  readonly deleted: number | undefined;
   readonly prev_kvs: readonly KeyValueOut[];
 }
 
@@ -112,7 +112,7 @@ export type ResponseOpOut =
 
 export interface TxnResponseOut {
   readonly header: HeaderOut;
-  readonly succeeded: boolean;
+  readonly succeeded: true | undefined;
   readonly responses: readonly ResponseOpOut[];
 }
 
@@ -134,19 +134,19 @@ export interface WatchRequestIn {
 }
 
 export interface EventOut {
-  readonly type: number;
+  readonly type: number | undefined;
   readonly kv: KeyValueOut;
   readonly prev_kv?: KeyValueOut;
 }
 
 export interface WatchResponseOut {
   readonly header: HeaderOut;
-  readonly watch_id: number;
-  readonly created: boolean;
-  readonly canceled: boolean;
-  readonly compact_revision: number;
-  readonly cancel_reason: string;
-  readonly fragment: boolean;
+  readonly watch_id: number | undefined;
+  readonly created: boolean | undefined;
+  readonly canceled: boolean | undefined;
+  readonly compact_revision: number | undefined;
+  readonly cancel_reason: string | undefined;
+  readonly fragment: boolean | undefined;
   readonly events: readonly EventOut[];
 }
 

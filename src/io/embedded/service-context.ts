@@ -1,5 +1,6 @@
 import type { ServerUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import type { Clock } from "../clock.ts";
+import { unlessZero } from "./convert.ts";
 import { GrpcCode, Refused, RpcError } from "./errors.ts";
 import type { HeaderOut, Sized } from "./rpc-messages.ts";
 import type { Store } from "./store.ts";
@@ -31,7 +32,13 @@ export class ServiceContext {
   }
 
   header(revision = this.store.revision): HeaderOut {
-    return { cluster_id: this.clusterId, member_id: this.memberId, revision, raft_term: RAFT_TERM };
+    const { clusterId, memberId } = this;
+    return {
+      cluster_id: clusterId,
+      member_id: memberId,
+      revision: unlessZero(revision),
+      raft_term: RAFT_TERM,
+    };
   }
 }
 

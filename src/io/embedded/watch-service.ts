@@ -1,5 +1,5 @@
 import type { ServerDuplexStream, UntypedServiceImplementation } from "@grpc/grpc-js";
-import { eventOut, watchRequest } from "./convert.ts";
+import { eventOut, unlessZero, watchRequest } from "./convert.ts";
 import type { WatchRequestIn, WatchResponseOut } from "./rpc-messages.ts";
 import { type ServiceContext, STOPPED } from "./service-context.ts";
 import type { WatchResponse } from "./watch-hub.ts";
@@ -52,12 +52,12 @@ class FanOutEncoder {
     const message = new EncodedMessage(
       this.#encode({
         header: this.#context.header(response.revision),
-        watch_id: response.watchId,
-        created: response.created ?? false,
-        canceled: response.canceled ?? false,
-        compact_revision: response.compactRevision ?? 0,
-        cancel_reason: response.cancelReason ?? "",
-        fragment: response.fragment ?? false,
+        watch_id: unlessZero(response.watchId),
+        created: response.created,
+        canceled: response.canceled,
+        compact_revision: response.compactRevision,
+        cancel_reason: response.cancelReason,
+        fragment: response.fragment,
         events: response.events.map(eventOut),
       }),
     );

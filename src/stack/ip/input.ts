@@ -2,7 +2,7 @@
 // first. Not implemented: source routing (refused), record route and timestamp (carried, not filled in), multicast groups
 // other than all-hosts.
 import { DropReason } from "../../base/drop-reason.ts";
-import { IPV4_BROADCAST, type Ipv4Addr, isMulticast } from "../../base/ipv4-addr.ts";
+import { type Ipv4Addr, isMulticast } from "../../base/ipv4-addr.ts";
 import type { Instant } from "../../base/time.ts";
 import * as icmp from "../../wire/icmp.ts";
 import * as ipv4 from "../../wire/ipv4.ts";
@@ -10,11 +10,12 @@ import { segment } from "../gso.ts";
 import type { NetDevice } from "../net-device.ts";
 import { type PacketBuffer, PacketType } from "../packet-buffer.ts";
 import type { Route } from "../route.ts";
+import { dstWord, isLimitedBroadcast, srcWord } from "./address-word.ts";
 import type { Ipv4Layer } from "./ipv4-layer.ts";
 import { checkAddresses, checkGroupSource, validateSource } from "./source-check.ts";
 
-/** 224.0.0.1, which every host hears. @rfc 1112#7.2 */
-const ALL_HOSTS: Ipv4Addr = 0xe0000001;
+/** 224.0.0.1, which every host hears; signed, as the addresses here are. @rfc 1112#7.2 */
+const ALL_HOSTS: Ipv4Addr = 0xe0000001 | 0;
 
 /** Version 4, no options. */
 const PLAIN_HEADER = 0x45;
@@ -48,8 +49,8 @@ export function input(ip: Ipv4Layer, pkt: PacketBuffer, now: Instant): void {
 function inputFinish(ip: Ipv4Layer, pkt: PacketBuffer, now: Instant): void {
   const view = pkt.view;
   if (view.getUint8(pkt.l3) !== PLAIN_HEADER && !acceptOptions(ip, pkt, now)) return;
-  const src = ipv4.src(view, pkt.l3);
-  const dst = ipv4.dst(view, pkt.l3);
+  const src = srcWord(view, pkt.l3);
+  const dst = dstWord(view, pkt.l3);
   const dev = pkt.dev as NetDevice;
   if (dev.kind === "loopback") {
     inputLoopback(ip, pkt, dst, now);
@@ -57,7 +58,7 @@ function inputFinish(ip: Ipv4Layer, pkt: PacketBuffer, now: Instant): void {
   }
   const netns = ip.netns;
   const conf = netns.sysctl.conf(dev);
-  if (dst === IPV4_BROADCAST || isMulticast(dst) || (src | dst) === 0) {
+  if (isLimitedBroadcast(dst) || isMulticast(dst) || (src | dst) === 0) {
     inputGroup(ip, pkt, src, dst, now);
     return;
   }
@@ -87,7 +88,7 @@ function inputFinish(ip: Ipv4Layer, pkt: PacketBuffer, now: Instant): void {
 function inputLoopback(ip: Ipv4Layer, pkt: PacketBuffer, dst: Ipv4Addr, now: Instant): void {
   const route = ip.netns.fib.lookup(dst);
   const ours = route !== undefined && (route.type === "local" || route.type === "broadcast");
-  if (ours || dst === IPV4_BROADCAST || dst === ALL_HOSTS) {
+  if (ours || isLimitedBroadcast(dst) || dst === ALL_HOSTS) {
     ip.localDeliver(pkt, now);
     return;
   }

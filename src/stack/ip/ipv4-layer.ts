@@ -1,13 +1,14 @@
 // IPv4 of one namespace: the state, and the doors that the rest of the stack uses. What happens behind them is in input.ts,
 // forward.ts and output.ts, each a walk through the file of Linux's net/ipv4 of the same name.
 import { DropReason } from "../../base/drop-reason.ts";
-import { IPV4_BROADCAST, type Ipv4Addr, isMulticast } from "../../base/ipv4-addr.ts";
+import { type Ipv4Addr, isMulticast } from "../../base/ipv4-addr.ts";
 import type { Instant } from "../../base/time.ts";
 import type { SegmentReceiver } from "../gso.ts";
 import type { NetDevice } from "../net-device.ts";
 import type { Netns } from "../netns.ts";
 import type { PacketBuffer } from "../packet-buffer.ts";
 import type { Route } from "../route.ts";
+import { isLimitedBroadcast } from "./address-word.ts";
 import { forward } from "./forward.ts";
 import { input, inputTransport, localDeliver } from "./input.ts";
 import { type IpStats, newIpStats } from "./ip-stats.ts";
@@ -173,7 +174,7 @@ export class Ipv4Layer implements SegmentReceiver {
 
   /** Is `addr` a group, the limited broadcast, or the broadcast address of one of our subnets? */
   isGroup(addr: Ipv4Addr): boolean {
-    if (isMulticast(addr) || addr === IPV4_BROADCAST) return true;
+    if (isMulticast(addr) || isLimitedBroadcast(addr)) return true;
     return this.netns.fib.addrType(addr) === "broadcast";
   }
 

@@ -9,10 +9,10 @@ import { gsoNetworkLen, gsoSegments, segment } from "../gso.ts";
 import type { NetDevice } from "../net-device.ts";
 import type { PacketBuffer } from "../packet-buffer.ts";
 import type { Route } from "../route.ts";
+import { dstWord, isLimitedBroadcast, isZeronet } from "./address-word.ts";
 import { fragment } from "./fragment.ts";
 import type { Ipv4Layer } from "./ipv4-layer.ts";
 import { PathMtuDiscovery } from "./path-mtu.ts";
-import { isZeronet } from "./source-check.ts";
 
 /** Length on the wire, in bytes from the IP header: of a super-packet, that of its longest segment. */
 export function networkBytes(pkt: PacketBuffer): number {
@@ -29,7 +29,9 @@ export function routeReason(route: Route | undefined): DropReason {
       return DropReason.ROUTE_PROHIBIT;
     case "blackhole":
       return DropReason.ROUTE_BLACKHOLE;
-    default:
+    case "unicast":
+    case "local":
+    case "broadcast":
       return DropReason.NOT_DROPPED;
   }
 }
@@ -42,8 +44,8 @@ export function routeOutput(
   oif: NetDevice | undefined,
 ): Route | undefined {
   const { netns } = ip;
-  const group = dst === IPV4_BROADCAST || isMulticast(dst);
-  if (src !== 0 && (isMulticast(src) || src === IPV4_BROADCAST || isZeronet(src) || !netns.isLocal(src))) {
+  const group = isLimitedBroadcast(dst) || isMulticast(dst);
+  if (src !== 0 && (isMulticast(src) || isLimitedBroadcast(src) || isZeronet(src) || !netns.isLocal(src))) {
     return undefined;
   }
   // Nothing says by which device a group is reached, so the source or the caller has to.
@@ -66,7 +68,7 @@ function deviceOf(ip: Ipv4Layer, addr: Ipv4Addr): NetDevice | undefined {
 function onLink(dev: NetDevice, dst: Ipv4Addr): Route {
   return {
     table: "main",
-    type: dst === IPV4_BROADCAST ? "broadcast" : "unicast",
+    type: isLimitedBroadcast(dst) ? "broadcast" : "unicast",
     dst: { addr: dst, len: 32 },
     via: undefined,
     dev,
@@ -138,9 +140,9 @@ export function output(ip: Ipv4Layer, pkt: PacketBuffer, route: Route, now: Inst
     ip.netns.ctx.drop(pkt, routeReason(route), now);
     return;
   }
-  const dst = ipv4.dst(pkt.view, pkt.l3);
+  const dst = dstWord(pkt.view, pkt.l3);
   const ours = pkt.iif === 0;
-  const group = route.type === "broadcast" || dst >= 0xe000_0000;
+  const group = route.type === "broadcast" || isMulticast(dst) || isLimitedBroadcast(dst);
   if (group && ours) outputGroup(ip, pkt, route, dst, now);
   const nexthop = group ? (isMulticast(dst) ? dst : IPV4_BROADCAST) : (route.via ?? dst);
   // What we forward sees the device's MTU only (`net.ipv4.ip_forward_use_pmtu` is 0): a third party could lower ours.

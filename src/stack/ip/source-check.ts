@@ -1,15 +1,11 @@
 // May a packet with these addresses come in by this device? Martians and reverse-path filtering, as net/ipv4/route.c and
-// net/ipv4/fib_frontend.c. Read RFC 1812 section 5.3.7 and RFC 3704 first.
+// net/ipv4/fib_frontend.c. Read RFC 1812 section 5.3.7 and RFC 3704 first. Addresses may be signed or unsigned.
 import { DropReason } from "../../base/drop-reason.ts";
-import { IPV4_BROADCAST, type Ipv4Addr, isLoopback, isMulticast } from "../../base/ipv4-addr.ts";
+import { type Ipv4Addr, isLoopback, isMulticast } from "../../base/ipv4-addr.ts";
 import type { NetDevice } from "../net-device.ts";
 import type { Netns } from "../netns.ts";
 import type { DevConf } from "../sysctl.ts";
-
-/** 0.0.0.0/8: "this network", which nobody is. */
-export function isZeronet(addr: Ipv4Addr): boolean {
-  return addr >>> 24 === 0;
-}
+import { isLimitedBroadcast, isZeronet } from "./address-word.ts";
 
 /**
  * The martians that no table needs to be asked about. `dst` is neither multicast nor the limited broadcast.
@@ -17,7 +13,7 @@ export function isZeronet(addr: Ipv4Addr): boolean {
  * @returns NOT_DROPPED, IP_INVALID_SOURCE, IP_INVALID_DEST or IP_LOCALNET @rfc 1812#5.3.7
  */
 export function checkAddresses(src: Ipv4Addr, dst: Ipv4Addr, conf: DevConf): DropReason {
-  if (isMulticast(src) || src === IPV4_BROADCAST || isZeronet(src)) return DropReason.IP_INVALID_SOURCE;
+  if (isMulticast(src) || isLimitedBroadcast(src) || isZeronet(src)) return DropReason.IP_INVALID_SOURCE;
   if (isZeronet(dst)) return DropReason.IP_INVALID_DEST;
   if (isLoopback(dst) || isLoopback(src)) {
     return conf.routeLocalnet ? DropReason.NOT_DROPPED : DropReason.IP_LOCALNET;
@@ -27,7 +23,7 @@ export function checkAddresses(src: Ipv4Addr, dst: Ipv4Addr, conf: DevConf): Dro
 
 /** The same for a packet to a group or to everybody, where 0.0.0.0 as source means "I have no address yet". */
 export function checkGroupSource(src: Ipv4Addr, conf: DevConf): DropReason {
-  if (isMulticast(src) || src === IPV4_BROADCAST) return DropReason.IP_INVALID_SOURCE;
+  if (isMulticast(src) || isLimitedBroadcast(src)) return DropReason.IP_INVALID_SOURCE;
   if (isZeronet(src)) return src === 0 ? DropReason.NOT_DROPPED : DropReason.IP_INVALID_SOURCE;
   return isLoopback(src) && !conf.routeLocalnet ? DropReason.IP_LOCALNET : DropReason.NOT_DROPPED;
 }
@@ -57,7 +53,9 @@ function reversePath(netns: Netns, dev: NetDevice, conf: DevConf, src: Ipv4Addr)
       break;
     case "broadcast":
       return DropReason.IP_INVALID_SOURCE;
-    default:
+    case "blackhole":
+    case "unreachable":
+    case "prohibit":
       return DropReason.IP_RPFILTER;
   }
   return back.dev === dev || conf.rpFilter !== 1 ? DropReason.NOT_DROPPED : DropReason.IP_RPFILTER;

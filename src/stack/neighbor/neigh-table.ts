@@ -181,7 +181,7 @@ export class NeighTable {
   flush(dev: NetDevice, now: Instant): void {
     const entries = this.#devs[dev.ifindex];
     if (entries === undefined) return;
-    for (const entry of [...entries.values()]) this.#remove(entry, now);
+    for (const entry of entries.values()) this.#remove(entry, now);
     this.#devs[dev.ifindex] = undefined;
   }
 

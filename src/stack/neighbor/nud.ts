@@ -121,20 +121,13 @@ export function inTimer(state: NudState): boolean {
 
 /** One transition. Pure: what it wants done, it returns. */
 export function step(nud: Nud, event: NudEvent, now: Instant, parms: NudParms): NudStep {
-  switch (event.t) {
-    case "send":
-      return stepSend(nud, now, parms);
-    case "timer":
-      return stepTimer(nud, now, parms);
-    case "update":
-      if (nud.state === "PERMANENT" || nud.state === "NOARP") {
-        // Only a person changes what a person has set.
-        if (!event.admin) return { state: nud, actions: NOTHING };
-      }
-      return event.state === "FAILED"
-        ? stepFail(nud, now)
-        : stepUpdate(nud, event.state, event.mac, event.override, event.admin, now, parms);
-  }
+  if (event.t === "send") return stepSend(nud, now, parms);
+  if (event.t === "timer") return stepTimer(nud, now, parms);
+  // Only a person changes what a person has set.
+  const fixed = nud.state === "PERMANENT" || nud.state === "NOARP";
+  if (fixed && !event.admin) return { state: nud, actions: NOTHING };
+  if (event.state === "FAILED") return stepFail(nud, now);
+  return stepUpdate(nud, event.state, event.mac, event.override, event.admin, now, parms);
 }
 
 /** `__neigh_event_send`. @rfc 4861#7.2.2 */
@@ -151,7 +144,10 @@ function stepSend(nud: Nud, now: Instant, parms: NudParms): NudStep {
         used: now,
         updated: now,
       };
-      return { state: asking, actions: [setTimer(now, now + parms.retransUs), { t: "solicit", mac: undefined }] };
+      return {
+        state: asking,
+        actions: [setTimer(now, now + parms.retransUs), { t: "solicit", mac: undefined }],
+      };
     }
     case "STALE": {
       const delayed: Nud = { ...nud, state: "DELAY", used: now, updated: now };
@@ -164,8 +160,9 @@ function stepSend(nud: Nud, now: Instant, parms: NudParms): NudStep {
     case "REACHABLE":
     case "PERMANENT":
     case "NOARP":
-      return { state: nud, actions: NOTHING };
+      break;
   }
+  return { state: nud, actions: NOTHING };
 }
 
 /** `neigh_timer_handler`. */
@@ -191,9 +188,14 @@ function stepTimer(nud: Nud, now: Instant, parms: NudParms): NudStep {
       return probe(nud, now, parms, parms.ucastSolicit);
     case "INCOMPLETE":
       return probe(nud, now, parms, parms.ucastSolicit + parms.mcastSolicit);
-    default:
-      return { state: nud, actions: NOTHING };
+    case "NONE":
+    case "STALE":
+    case "FAILED":
+    case "PERMANENT":
+    case "NOARP":
+      break;
   }
+  return { state: nud, actions: NOTHING };
 }
 
 /** Asks once more, or gives up when `max` probes have been sent. */

@@ -53,7 +53,9 @@ describe("files", () => {
       return !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name) || /^(index|utils?|helpers?|common|misc)$/.test(name);
     });
     expect(bad.map(short)).toEqual([]);
-    const barrels = sources.filter((file) => /^\s*export\s+(\*|\{[^}]*\}|type\s+\{[^}]*\})\s+from\s/m.test(textOf(file)));
+    const barrels = sources.filter((file) =>
+      /^\s*export\s+(\*|\{[^}]*\}|type\s+\{[^}]*\})\s+from\s/m.test(textOf(file)),
+    );
     expect(barrels.map(short)).toEqual([]);
   });
 
@@ -109,7 +111,10 @@ describe("arrows", () => {
 
 describe("drop reasons", () => {
   const names = Object.keys(DropReason).filter((name) => name !== "NOT_DROPPED");
-  const produced = sources.filter((file) => basename(file) !== "drop-reason.ts").map(textOf).join("\n");
+  const produced = sources
+    .filter((file) => basename(file) !== "drop-reason.ts")
+    .map(textOf)
+    .join("\n");
   const tested = tests.map(textOf).join("\n");
 
   test.each(names)("%s is produced by the code and by some test", (name) => {

@@ -1,0 +1,31 @@
+// A running lab as the measuring room wants to see it.
+import type { PodRow } from "../control/inspect.ts";
+import type { LabClient } from "../lab/lab-client.ts";
+import type { LabView } from "../measure/convergence.ts";
+import type { PodAddress } from "../measure/reachability.ts";
+
+/** One look at the nodes, and at the store when asked. */
+export async function lookAt(client: LabClient, withStore: boolean): Promise<LabView> {
+  const status = await client.ask("status", { withStore });
+  return {
+    nodes: status.nodes.map(({ name, state, pods, lastExit, status: process }) => ({
+      name,
+      state,
+      pods,
+      ...(process === "running" || lastExit === undefined ? {} : { reason: lastExit }),
+    })),
+    storeLeases: status.storeLeases,
+  };
+}
+
+/** Pods that have an address, in the order of their nodes, and nodes that could not be asked. */
+export interface PodList {
+  readonly pods: readonly PodAddress[];
+  readonly missing: readonly { readonly node: string; readonly why: string }[];
+}
+
+/** Lists the pods. A caller that measures must not pass over `missing`: what is not tried must not look like success. */
+export async function listPods(client: LabClient): Promise<PodList> {
+  const { rows, missing } = await client.ask("get", { noun: "pods" });
+  return { pods: (rows as PodRow[]).map(({ name, node, ip }) => ({ name, node, ip })), missing };
+}

@@ -1,0 +1,23 @@
+import { stringify } from "yaml";
+import type { InspectNoun } from "../control/inspect.ts";
+import { PodloomError } from "../io/podloom-error.ts";
+import { renderRows } from "./columns.ts";
+import { tableLines } from "./table.ts";
+
+export const OUTPUT_FORMATS = ["table", "wide", "json", "yaml"] as const;
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+
+/** Rows of a noun in the format that was asked for; ends without a line end. JSON and YAML are `{"items": […]}`. */
+export function renderItems(noun: InspectNoun, rows: readonly unknown[], format: OutputFormat): string {
+  if (format === "json") return JSON.stringify({ items: rows }, null, 2);
+  if (format === "yaml") return stringify({ items: rows }).trimEnd();
+  const { head, cells } = renderRows(noun, rows, format === "wide");
+  return tableLines(head, cells).join("\n");
+}
+
+/** @throws PodloomError PL_USAGE for a format that does not exist */
+export function readFormat(text: string, known: readonly OutputFormat[] = OUTPUT_FORMATS): OutputFormat {
+  const found = known.find((format) => format === text);
+  if (found !== undefined) return found;
+  throw new PodloomError("PL_USAGE", `-o takes ${known.join(", ")}, not "${text}"`);
+}

@@ -1,0 +1,88 @@
+// What `podloom up` shows once the lab is up.
+import type { NodeRow } from "../control/inspect.ts";
+import type { LabClient } from "../lab/lab-client.ts";
+import { runningLabs } from "../lab/lab-lock.ts";
+import type { LabStatus } from "../lab/lab-protocol.ts";
+import type { PodAddress, Reachability } from "../measure/reachability.ts";
+import type { CommandContext } from "./command-context.ts";
+import { formatBytes } from "./format.ts";
+import { listPods } from "./lab-view.ts";
+import { printReachability } from "./reachability-view.ts";
+import { tableLines } from "./table.ts";
+
+/** Prints the node table, the reachability, where everything is and what to try next, to stdout. */
+export async function printSummary(
+  client: LabClient,
+  reachability: Reachability | undefined,
+  run: { readonly elapsed: string; readonly detached: boolean },
+  cx: CommandContext,
+): Promise<void> {
+  const { terminal } = cx;
+  const status = await client.ask("status", { withStore: false });
+  const { rows } = await client.ask("get", { noun: "nodes" });
+  const nodes = rows as NodeRow[];
+  terminal.print("");
+  for (const line of nodeTable(nodes)) terminal.print(line);
+  terminal.print("");
+  if (reachability !== undefined) {
+    printReachability(reachability, terminal);
+    terminal.print("");
+  }
+  const pods = reachability?.pods ?? (await listPods(client)).pods;
+  for (const line of placeLines(status, nodes, pods.length, run.elapsed)) terminal.print(line);
+  terminal.print("");
+  const selector = runningLabs(cx.env).length > 1 ? ` --lab ${status.name}` : "";
+  terminal.print(terminal.style("out", "bold", run.detached ? "Try next:" : "Try next, in another terminal:"));
+  for (const line of suggestions(status, pods, selector)) terminal.print(`  ${line}`);
+  terminal.print("");
+  const program = programName();
+  terminal.print(run.detached ? `${program} down ${status.name} stops it.` : "Ctrl-C stops everything.");
+}
+
+/** How this program was called, for commands to copy. */
+export function programName(): string {
+  return process.argv[1]?.endsWith(".js") === true ? "npx podloom" : "podloom";
+}
+
+function nodeTable(nodes: readonly NodeRow[]): string[] {
+  const memory = (bytes: number | undefined): string => (bytes === undefined ? "-" : formatBytes(bytes));
+  return tableLines(
+    ["NODE", "PID", "UNDERLAY", "SUBNET", "VTEP-MAC", "RSS", "PSS"],
+    nodes.map((node) => [
+      node.name,
+      String(node.pid ?? "-"),
+      node.underlay,
+      node.subnet ?? "-",
+      node.vtepMac ?? "-",
+      memory(node.rssBytes),
+      memory(node.pssBytes),
+    ]),
+    new Set([1, 5, 6]),
+  );
+}
+
+function placeLines(status: LabStatus, nodes: readonly NodeRow[], pods: number, elapsed: string): string[] {
+  const pss = nodes.reduce((sum, node) => sum + (node.pssBytes ?? node.rssBytes ?? 0), 0);
+  return tableLines(undefined, [
+    ["lab", `${status.name}: ${nodes.length} node processes, ${pods} pods, ${formatBytes(pss)} in all, up in ${elapsed}`],
+    ["network", `${status.network} on ${status.backend}`],
+    ["store", status.store.text],
+    ["logs", status.logs],
+    ["control", status.socket],
+  ]);
+}
+
+function suggestions(status: LabStatus, pods: readonly PodAddress[], selector: string): string[] {
+  const program = programName();
+  const [from] = pods;
+  const to = pods.find((pod) => pod.node !== from?.node) ?? pods[1];
+  const lines: string[] = [];
+  if (from !== undefined && to !== undefined) {
+    lines.push(`${program} exec${selector} ${from.name} -- ping -c 3 ${to.ip}`);
+  }
+  const node = status.nodes[0]?.name ?? "";
+  lines.push(`${program} exec${selector} node/${node} -- ip route`);
+  const endpoint = status.store.endpoints[0]?.replace("http://", "") ?? "";
+  lines.push(`ETCDCTL_API=3 etcdctl --endpoints=${endpoint} get --prefix ${status.etcdPrefix}`);
+  return lines;
+}

@@ -1,0 +1,230 @@
+// `podloom up`: starts a lab, waits until it has converged, pings every pair, shows what there is, and stays.
+import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import { LabClient } from "../lab/lab-client.ts";
+import type { SupervisorEvent } from "../lab/lab-protocol.ts";
+import { type LabRun, launchDetached, launchHere } from "../lab/launch.ts";
+import type { Lab } from "../lab/resolve-lab.ts";
+import { waitForConvergence } from "../measure/convergence.ts";
+import { type Reachability, REACHABILITY_DEFAULTS, measureReachability } from "../measure/reachability.ts";
+import { type CommandContext, onSignals } from "./command-context.ts";
+import { ExitCode } from "./exit-code.ts";
+import { formatElapsed } from "./format.ts";
+import { listPods, lookAt } from "./lab-view.ts";
+import { loadLab } from "./load-lab.ts";
+import { Progress } from "./progress.ts";
+import { printSummary } from "./up-summary.ts";
+
+/** The flags of `up`, read. */
+export interface UpFlags {
+  readonly file: string | undefined;
+  readonly lab: string | undefined;
+  readonly nodes: number | undefined;
+  readonly pods: number | undefined;
+  readonly store: string | undefined;
+  readonly detach: boolean;
+  /** Undefined: a minute, and more for many nodes. */
+  readonly timeoutMs: number | undefined;
+  readonly verify: boolean;
+  readonly forceConfig: boolean;
+}
+
+const POLL_MS = 100;
+
+/** Runs `up`. Answers the exit code. */
+export async function up(flags: UpFlags, cx: CommandContext): Promise<number> {
+  const overrides = { name: flags.lab, nodes: flags.nodes, pods: flags.pods, store: flags.store };
+  const { lab, file } = loadLab(flags.file, overrides, cx.cwd);
+  const progress = new Progress(cx.terminal);
+  const what = `${lab.nodes.length} nodes, ${lab.nodes.reduce((sum, node) => sum + node.pods.length, 0)} pods`;
+  cx.terminal.note(`lab "${lab.name}": ${what}, ${lab.backend}, from ${file ?? "the built-in default"}`);
+  const session = new UpSession(lab, flags, cx, progress);
+  try {
+    return await session.run();
+  } finally {
+    progress.end();
+    session.dispose();
+  }
+}
+
+/** One run of the command. */
+class UpSession {
+  readonly #lab: Lab;
+  readonly #flags: UpFlags;
+  readonly #cx: CommandContext;
+  readonly #progress: Progress;
+  readonly #abort = new AbortController();
+  readonly #signals: { dispose(): void };
+  readonly #startedMs = performance.now();
+  #run: LabRun | undefined;
+  #interrupted = false;
+  /** Everything is up: from here Ctrl-C is the ordinary end. */
+  #up = false;
+  /** Tells the foreground's wait that somebody pressed Ctrl-C. */
+  #wake: () => void = () => undefined;
+
+  constructor(lab: Lab, flags: UpFlags, cx: CommandContext, progress: Progress) {
+    this.#lab = lab;
+    this.#flags = flags;
+    this.#cx = cx;
+    this.#progress = progress;
+    this.#signals = onSignals((_, nth) => this.#signalled(nth));
+  }
+
+  dispose(): void {
+    this.#signals.dispose();
+  }
+
+  async run(): Promise<number> {
+    this.#progress.begin("store", this.#flags.store ?? this.#lab.store.kind);
+    const options = {
+      env: this.#cx.env,
+      forceConfig: this.#flags.forceConfig,
+      onEvent: (event: SupervisorEvent) => this.#told(event),
+    };
+    const run = await (this.#flags.detach ? launchDetached(this.#lab, options) : launchHere(this.#lab, options));
+    this.#run = run;
+    // A lab that fails ends whatever waits for it.
+    let failure: PodloomError | undefined;
+    const failed = run.finished.then((error) => {
+      failure = error;
+      this.#abort.abort(error);
+      this.#wake();
+    });
+    let exitCode: number = ExitCode.FAILED;
+    try {
+      if (this.#interrupted) throw interruption();
+      exitCode = await this.#bringUp(run);
+    } catch (thrown) {
+      this.#progress.end();
+      await this.#stop(run);
+      await failed;
+      throw failure ?? (this.#interrupted ? interruption() : thrown);
+    }
+    if (this.#flags.detach) {
+      run.keep();
+      return exitCode;
+    }
+    await Promise.race([failed, this.#untilSignal()]);
+    if (failure !== undefined) throw failure;
+    await this.#stop(run);
+    return exitCode;
+  }
+
+  /** From the first process to the summary. Answers the exit code that the end will have. */
+  async #bringUp(run: LabRun): Promise<number> {
+    const client = await LabClient.connect(run.holder);
+    try {
+      await this.#converge(client);
+      const reachability = this.#flags.verify ? await this.#verify(client) : undefined;
+      this.#up = true;
+      const elapsed = formatElapsed(performance.now() - this.#startedMs);
+      await printSummary(client, reachability, { elapsed, detached: this.#flags.detach }, this.#cx);
+      return reachability === undefined || reachability.pairsWithLoss === 0 ? ExitCode.DONE : ExitCode.FAILED;
+    } finally {
+      await client.close();
+    }
+  }
+
+  async #converge(client: LabClient): Promise<void> {
+    const nodes = this.#lab.nodes.length;
+    const timeoutMs = this.#flags.timeoutMs ?? 60_000 + nodes * 1000;
+    const result = await waitForConvergence((withStore) => lookAt(client, withStore), {
+      goal: "converged",
+      timeoutMs,
+      pollMs: POLL_MS,
+      signal: this.#abort.signal,
+      onProgress: (seen) => this.#progress.update(`${seen.ready}/${seen.nodes} nodes ready; waiting for ${seen.waitingFor}`),
+    });
+    if (!result.converged) {
+      throw new PodloomError(
+        "PL_TIMEOUT",
+        `not converged after ${formatElapsed(timeoutMs)}: ${result.ready} of ${nodes} nodes ready; waiting for ${result.waitingFor}`,
+        { remedy: "The logs say more; --timeout 5m waits longer." },
+      );
+    }
+    this.#progress.done(`${nodes} nodes agree on ${result.leases} leases`);
+  }
+
+  async #verify(client: LabClient): Promise<Reachability> {
+    const { pods, missing } = await listPods(client);
+    for (const { node, why } of missing) this.#progress.note(`node ${node} could not be asked: ${why}`);
+    this.#progress.begin("pings", `${pods.length} pods`);
+    const result = await measureReachability(client, pods, {
+      ...REACHABILITY_DEFAULTS,
+      signal: this.#abort.signal,
+      onProgress: (done, pairs) => this.#progress.update(`${done}/${pairs} ordered pod pairs`),
+    });
+    this.#progress.done(`${result.pairs.length} ordered pod pairs, ${result.sent - result.received} pings lost`);
+    return result;
+  }
+
+  async #stop(run: LabRun): Promise<void> {
+    this.#progress.begin("stop", "leases are revoked, processes end");
+    try {
+      const killed = await run.stop();
+      const hard = killed.length === 0 ? "" : `; had to be killed: ${killed.join(", ")}`;
+      this.#progress.done(`lab "${this.#lab.name}" is down: no process, socket or lease is left${hard}`);
+    } catch (thrown) {
+      this.#progress.note(messageOf(thrown));
+    }
+  }
+
+  #untilSignal(): Promise<void> {
+    if (this.#interrupted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #signalled(nth: number): void {
+    if (nth > 1) {
+      this.#progress.note("killing everything");
+      this.#run?.kill();
+      if (this.#run === undefined) process.exit(ExitCode.INTERRUPTED);
+      return;
+    }
+    this.#interrupted = true;
+    if (this.#cx.terminal.noteIsTerminal) this.#progress.note("");
+    if (!this.#up) this.#progress.note("interrupted: stopping (again: kill)");
+    this.#abort.abort(interruption());
+    this.#wake();
+  }
+
+  #told(event: SupervisorEvent): void {
+    const progress = this.#progress;
+    switch (event.t) {
+      case "tookOver":
+        progress.note(`cleaned up after the supervisor ${event.pid}, which was killed`);
+        return;
+      case "store":
+        progress.done(event.store.text);
+        progress.begin("nodes", "starting");
+        return;
+      case "nodeStarted":
+        progress.update(`${event.running}/${event.nodes} running`);
+        return;
+      case "nodeReady":
+        if (!this.#up) progress.update(`${event.ready}/${event.nodes} ready`);
+        return;
+      case "nodeEnded": {
+        const then = event.restartInMs === undefined ? `stays down: ${event.why}` : `restarts in ${event.restartInMs} ms`;
+        progress.note(`node ${event.name} ended with ${event.cause}; ${then}`);
+        return;
+      }
+      case "storeEnded":
+        progress.note(`the store ended with ${event.cause}; it is being started again`);
+        return;
+      case "storeBack":
+        progress.note("the store is back");
+        return;
+      case "failed":
+      case "stopping":
+      case "stopped":
+        return;
+    }
+  }
+}
+
+function interruption(): PodloomError {
+  return new PodloomError("PL_INTERRUPTED", "interrupted before the lab was up; everything has been stopped");
+}

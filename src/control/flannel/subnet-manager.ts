@@ -1,0 +1,478 @@
+// One node's part of Flannel's protocol: reads the configuration, acquires a subnet, keeps it, and reports the leases of
+// the other nodes. Read specs on flannel §0 and §1 first, then etcd §4. This file joins the parts and decides what a loss
+// means; the parts are: `config-reader`, `lease-acquirer` (claims), `lease-holder` and `renew-holder` (the two lease modes),
+// `reflector` with a `lease-watcher` (peers).
+//
+// Driving it: `start`, then after each of `handle` (one event of the store) and `tick` (when `nextDeadline` has come) drain
+// `poll`. After a long pause call `tick` before anything else, or ask `isValid` before each act: it fences by the clock.
+//
+// When the own subnet is lost:
+//   - the etcd lease ended (outage, partition, suspend, wiped store): the node is fenced, and claims the same subnet again
+//     with a new lease. `acquired` comes once more, with a new epoch; if somebody else has it, `revoked`;
+//   - the key was deleted while its lease lives, or somebody wrote it: `revoked`, as flanneld ends then.
+// In renew mode any end of the key is `revoked`, as in flanneld.
+import type { Ipv4Addr, Prefix } from "../../base/ipv4-addr.ts";
+import type { Rng } from "../../base/rng.ts";
+import type { Instant } from "../../base/time.ts";
+import { encodeUtf8 } from "../../base/utf8.ts";
+import {
+  type KeyValue,
+  type LeaseId,
+  NO_LEASE,
+  type StoreEvent,
+  type StoreOp,
+} from "../datastore/messages.ts";
+import { OpIds, PendingOps } from "../datastore/pending-ops.ts";
+import { Reflector, type ReflectorOutput, type StoreStatus } from "../datastore/reflector.ts";
+import { type LogOutput, logOutput } from "../log.ts";
+import { removeTxn } from "./claim.ts";
+import { ConfigReader } from "./config-reader.ts";
+import { type AcquirerOutput, LeaseAcquirer } from "./lease-acquirer.ts";
+import { emitLeaseAttrs, type LeaseAttrs, type OwnLease, type PeerLease } from "./lease-attrs.ts";
+import { type HolderOutput, KeepaliveHolder, type LeaseHolder } from "./lease-holder.ts";
+import {
+  type LeaseWatcher,
+  type LeaseWatcherOutput,
+  SafeLeaseWatcher,
+  StrictLeaseWatcher,
+} from "./lease-watcher.ts";
+import type { NetConf } from "./net-conf.ts";
+import { RenewHolder } from "./renew-holder.ts";
+import { emitSubnetKey, subnetsRange } from "./subnet-key.ts";
+
+export type { OwnLease } from "./lease-attrs.ts";
+
+/** How the subnet's etcd lease is kept: alive by keep-alives, or replaced once a day as flanneld does it. */
+export type LeaseOptions =
+  | { readonly mode: "keepalive"; readonly ttlSec: number }
+  | { readonly mode: "renew"; readonly ttlSec: number; readonly renewMarginSec: number };
+
+export interface SubnetManagerOptions {
+  /** Flannel's prefix in the store, `/coreos.com/network`. */
+  readonly prefix: string;
+  readonly publicIp: Ipv4Addr;
+  /** The subnet of the last run, from subnet.env. */
+  readonly previousSubnet: Prefix | undefined;
+  /** The etcd lease of the last run, as `acquired` gave it: by it the node knows its own orphan at once. */
+  readonly previousLease?: LeaseId;
+  readonly lease: LeaseOptions;
+  /** flanneld's quirks instead of what is safe. */
+  readonly strict: boolean;
+  readonly rng: Rng;
+}
+
+export type SubnetOutput =
+  | { readonly t: "op"; readonly op: StoreOp }
+  /** The network's configuration. Build the backend, then `acquire`. */
+  | { readonly t: "config"; readonly config: NetConf }
+  /** The subnet is ours. Comes again, for the same subnet, when it had to be claimed anew or its etcd lease was replaced. */
+  | { readonly t: "acquired"; readonly lease: OwnLease; readonly config: NetConf }
+  /** A peer's lease, new or changed. Installing it twice must do no harm. */
+  | { readonly t: "added"; readonly lease: PeerLease }
+  | { readonly t: "removed"; readonly lease: PeerLease }
+  /** All leases that there are have been reported. Once. */
+  | { readonly t: "synced" }
+  /** Stop acting as the subnet's holder, until `unfenced`. */
+  | { readonly t: "fenced"; readonly reason: string }
+  | { readonly t: "unfenced" }
+  /** The subnet was taken away. The daemon ends, with status 0 as flanneld does; nothing but operations follows. */
+  | { readonly t: "revoked" }
+  | { readonly t: "fatal"; readonly message: string }
+  | { readonly t: "stopped" }
+  | { readonly t: "status"; readonly status: StoreStatus }
+  | LogOutput;
+
+export type SubnetPhase =
+  | "idle"
+  | "config"
+  | "configured"
+  | "acquiring"
+  | "running"
+  | "reclaiming"
+  | "stopping"
+  | "ended";
+
+export interface SubnetStatus {
+  readonly phase: SubnetPhase;
+  readonly store: StoreStatus;
+  readonly own: OwnLease | undefined;
+  /** Until when the own lease may be relied on, without another answer of the store. */
+  readonly validUntil: Instant;
+  /** The leases of peers that are reported as present. */
+  readonly peers: readonly PeerLease[];
+}
+
+const REVOKED = "Lease has been revoked. Shutting down daemon.";
+
+export class SubnetManager {
+  readonly #options: SubnetManagerOptions;
+  readonly #reader: ConfigReader;
+  readonly #acquirer: LeaseAcquirer;
+  readonly #holder: LeaseHolder;
+  readonly #reflector: Reflector;
+  readonly #cleanups: PendingOps<"ghost">;
+  readonly #outputs: SubnetOutput[] = [];
+  #phase: SubnetPhase = "idle";
+  #storeStatus: StoreStatus = "Syncing";
+  #config: NetConf | undefined;
+  #attrs: LeaseAttrs | undefined;
+  #own: OwnLease | undefined;
+  #watcher: LeaseWatcher | undefined;
+  #synced = false;
+
+  constructor(options: SubnetManagerOptions) {
+    const { prefix, strict, lease, rng } = options;
+    const ids = new OpIds();
+    this.#options = options;
+    this.#reader = new ConfigReader({ prefix, strict, ids });
+    this.#acquirer = new LeaseAcquirer({
+      ...options,
+      previousLease: options.previousLease,
+      judgeHolders: lease.mode === "keepalive",
+      ids,
+    });
+    this.#holder =
+      lease.mode === "keepalive"
+        ? new KeepaliveHolder({ ttlSec: lease.ttlSec, ids, rng })
+        : new RenewHolder({ ttlSec: lease.ttlSec, renewMarginSec: lease.renewMarginSec, strict, ids });
+    this.#reflector = new Reflector({ range: subnetsRange(prefix), ids, rng });
+    this.#cleanups = new PendingOps(ids);
+  }
+
+  /** Begins to read the configuration; `config` or `fatal` follows. */
+  start(now: Instant): void {
+    if (this.#phase !== "idle") return;
+    this.#phase = "config";
+    this.#reader.read(true, now);
+    this.#drain(now);
+  }
+
+  /** Acquires a subnet for a node that is reached as `attrs` say; `acquired` or `fatal` follows. */
+  acquire(attrs: LeaseAttrs, now: Instant): void {
+    if (this.#phase !== "configured") return;
+    this.#phase = "acquiring";
+    this.#attrs = attrs;
+    // flanneld reads the configuration anew here: it may have changed while the backend was being built.
+    this.#reader.read(false, now);
+    this.#drain(now);
+  }
+
+  /** May this node act as the holder of its subnet now? Right even when no timer has fired yet. */
+  isValid(now: Instant): boolean {
+    return this.#own !== undefined && this.#holder.isValid(now);
+  }
+
+  /** Leaves: ends the watch, revokes the lease if asked to; `stopped` follows. */
+  stop(revoke: boolean, now: Instant): void {
+    if (this.#phase === "stopping" || this.#phase === "ended") return;
+    this.#phase = "stopping";
+    this.#reader.stop();
+    this.#acquirer.stop();
+    this.#reflector.stop();
+    this.#cleanups.clear();
+    this.#holder.stop(revoke, now);
+    this.#drain(now);
+  }
+
+  /** Takes an event of the store. */
+  handle(event: StoreEvent, now: Instant): void {
+    // First what time has done: a late event must not be acted on with a lease that has ended.
+    this.#holder.tick(now);
+    this.#drain(now);
+    if (this.#reflector.status === "Syncing" && this.#own === undefined) this.#noteReach(event);
+    const taken =
+      this.#holder.handle(event, now) ||
+      this.#reflector.handle(event, now) ||
+      this.#acquirer.handle(event, now) ||
+      this.#reader.handle(event, now);
+    if (!taken && "id" in event) this.#cleanups.settle(event.id);
+    this.#drain(now);
+  }
+
+  /** Does what is due. Call when {@link nextDeadline} has come. */
+  tick(now: Instant): void {
+    this.#holder.tick(now);
+    this.#drain(now);
+    this.#reflector.tick(now);
+    this.#acquirer.tick(now);
+    this.#reader.tick(now);
+    while (this.#cleanups.expire(now) !== undefined);
+    this.#drain(now);
+  }
+
+  poll(): SubnetOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  nextDeadline(): Instant {
+    return Math.min(
+      this.#holder.nextDeadline(),
+      this.#reflector.nextDeadline(),
+      this.#acquirer.nextDeadline(),
+      this.#reader.nextDeadline(),
+      this.#cleanups.nextDeadline(),
+    );
+  }
+
+  status(): SubnetStatus {
+    return {
+      phase: this.#phase,
+      store: this.#storeStatus,
+      own: this.#own,
+      validUntil: this.#own === undefined ? 0 : this.#holder.validUntil,
+      peers: this.#watcher?.peers() ?? [],
+    };
+  }
+
+  // ---- what the parts say ----
+
+  /** Moves the parts' outputs on, until none has anything to say. */
+  #drain(now: Instant): void {
+    for (;;) {
+      const held = this.#holder.poll();
+      if (held !== undefined) {
+        this.#onHolder(held, now);
+        continue;
+      }
+      const read = this.#reader.poll();
+      if (read !== undefined) {
+        if (read.t === "config") this.#onConfig(read.config, now);
+        else if (read.t === "refused") this.#onRefused(read.message, now);
+        else this.#emit(read);
+        continue;
+      }
+      const claimed = this.#acquirer.poll();
+      if (claimed !== undefined) {
+        this.#onAcquirer(claimed, now);
+        continue;
+      }
+      const reflected = this.#reflector.poll();
+      if (reflected === undefined) return;
+      this.#onReflector(reflected, now);
+    }
+  }
+
+  #onConfig(config: NetConf, now: Instant): void {
+    this.#config = config;
+    if (this.#phase === "config") {
+      this.#phase = "configured";
+      this.#emit({ t: "config", config });
+    } else if (this.#phase === "acquiring") {
+      this.#acquirer.acquire(config, this.#attrs as LeaseAttrs, this.#holder.lease, now);
+    }
+  }
+
+  #onRefused(message: string, now: Instant): void {
+    const acquiring = this.#phase === "acquiring";
+    this.#fail(acquiring ? `Error registering network: failed to acquire lease: ${message}` : message, now);
+  }
+
+  #onAcquirer(output: AcquirerOutput, now: Instant): void {
+    switch (output.t) {
+      case "needLease": {
+        const { lease } = this.#holder;
+        if (lease !== undefined && this.#phase !== "reclaiming") this.#acquirer.leaseReady(lease, now);
+        else this.#holder.request(now);
+        return;
+      }
+      case "leaseGone":
+        this.#holder.gone(output.lease, now);
+        return;
+      case "claimed":
+        this.#onClaimed(output, now);
+        return;
+      case "taken":
+        this.#revoke(output.message, now);
+        return;
+      case "fatal":
+        this.#fail(output.message, now);
+        return;
+      default:
+        this.#emit(output);
+    }
+  }
+
+  #onClaimed(claimed: AcquirerOutput & { t: "claimed" }, now: Instant): void {
+    const { subnet, lease, createRevision, modRevision } = claimed;
+    const attrs = this.#attrs as LeaseAttrs;
+    const { prefix, publicIp, strict } = this.#options;
+    const value = encodeUtf8(emitLeaseAttrs(attrs));
+    const key = emitSubnetKey(prefix, subnet);
+    this.#own = { subnet, lease, epoch: createRevision, attrs };
+    this.#emit({ t: "acquired", lease: this.#own, config: this.#config as NetConf });
+    this.#phase = "running";
+    this.#holder.hold({ key, value, publicIp, lease, createRevision, modRevision }, now);
+    if (this.#watcher !== undefined) return;
+    this.#watcher = strict
+      ? new StrictLeaseWatcher({ subnet, publicIp })
+      : new SafeLeaseWatcher({ subnet, publicIp });
+    this.#reflector.start(now);
+  }
+
+  #onHolder(output: HolderOutput, now: Instant): void {
+    switch (output.t) {
+      case "granted":
+        if (this.#acquirer.busy) this.#acquirer.leaseReady(output.lease, now);
+        return;
+      case "lost":
+        this.#onLost(output.lease, now);
+        return;
+      case "renewed":
+        this.#onRenewed(output.lease);
+        return;
+      case "revoked":
+        this.#revoke(output.message, now);
+        return;
+      case "stopped":
+        // After `revoked` and `fatal` the lease is given back as well, but nobody waits for it.
+        if (this.#phase === "stopping") this.#emit({ t: "stopped" });
+        this.#phase = "ended";
+        return;
+      default:
+        this.#emit(output);
+    }
+  }
+
+  #onRenewed(lease: LeaseId): void {
+    if (this.#own === undefined || this.#own.lease === lease) return;
+    this.#own = { ...this.#own, lease };
+    this.#emit({ t: "acquired", lease: this.#own, config: this.#config as NetConf });
+  }
+
+  /** The etcd lease has ended. What hung on it is claimed again. */
+  #onLost(lease: LeaseId, now: Instant): void {
+    const own = this.#own;
+    if (this.#phase === "running" && own !== undefined) {
+      this.#phase = "reclaiming";
+      this.#emit(logOutput("warn", "the lease has ended: claiming the same subnet again"));
+      this.#acquirer.reclaim(own.subnet, lease, own.attrs, this.#holder.lease, now);
+    } else {
+      this.#acquirer.leaseLost();
+    }
+    if (this.#acquirer.busy && this.#holder.lease === undefined) this.#holder.request(now);
+  }
+
+  // ---- the leases below the prefix ----
+
+  #onReflector(output: ReflectorOutput, now: Instant): void {
+    const watcher = this.#watcher as LeaseWatcher;
+    switch (output.t) {
+      case "snapshot":
+        this.#onSnapshot(output, now);
+        this.#report(watcher.reset(output.kvs));
+        return;
+      case "put":
+      case "delete":
+        // What a list implies was reported with the list.
+        if (output.origin === "list") return;
+        this.#onWatched(output, now);
+        this.#report(watcher.update({ t: output.t, kv: output.kv }));
+        return;
+      case "synced":
+        if (!this.#synced) this.#emit({ t: "synced" });
+        this.#synced = true;
+        return;
+      case "status":
+        this.#setStoreStatus(output.status);
+        return;
+      default:
+        this.#emit(output);
+    }
+  }
+
+  #report(outputs: readonly LeaseWatcherOutput[]): void {
+    for (const output of outputs) {
+      if (output.t === "log") this.#emit(output);
+      else this.#emit({ t: output.t, lease: output.lease });
+    }
+  }
+
+  #onWatched(event: { readonly t: "put" | "delete"; readonly kv: KeyValue }, now: Instant): void {
+    const { kv } = event;
+    if (kv.key !== this.#ownKey) {
+      if (event.t === "put") this.#removeGhost(kv, now);
+    } else if (event.t === "put") {
+      this.#holder.onPut(kv, now);
+    } else {
+      this.#holder.onGone(kv.modRevision, false, now);
+    }
+  }
+
+  #onSnapshot(snapshot: ReflectorOutput & { t: "snapshot" }, now: Instant): void {
+    const { kvs, header, wiped } = snapshot;
+    const own = this.#own;
+    const kv = kvs.find((candidate) => candidate.key === this.#ownKey);
+    for (const other of kvs) if (other !== kv) this.#removeGhost(other, now);
+    if (own === undefined) return;
+    if (kv === undefined || (wiped && kv.lease !== own.lease)) {
+      this.#holder.onGone(header.revision, wiped, now);
+    } else if (wiped) {
+      // A store that was restored with our key in it counts its revisions anew.
+      const { key, value, lease, createRevision, modRevision } = kv;
+      const { publicIp } = this.#options;
+      this.#holder.hold({ key, value, publicIp, lease, createRevision, modRevision }, now);
+    } else {
+      this.#holder.onPut(kv, now);
+    }
+  }
+
+  /**
+   * A claim that was given up because no answer came may still be carried out, behind another claim that succeeded. What
+   * it leaves is a second key on our lease, which would live as long as we do.
+   */
+  #removeGhost(kv: KeyValue, now: Instant): void {
+    if (this.#options.strict || kv.lease === NO_LEASE || kv.lease !== this.#own?.lease) return;
+    this.#emit(logOutput("warn", `${kv.key} was left by a claim that came too late: deleting it`));
+    this.#emit({ t: "op", op: removeTxn(this.#cleanups.issue("ghost", now), kv, false) });
+  }
+
+  get #ownKey(): string | undefined {
+    return this.#own === undefined ? undefined : emitSubnetKey(this.#options.prefix, this.#own.subnet);
+  }
+
+  // ---- ends ----
+
+  #revoke(why: string, now: Instant): void {
+    this.#emit(logOutput("error", why));
+    this.#emit(logOutput("error", REVOKED));
+    this.#end(now);
+    this.#emit({ t: "revoked" });
+  }
+
+  #fail(message: string, now: Instant): void {
+    this.#end(now);
+    this.#emit({ t: "fatal", message });
+  }
+
+  /** Stops all parts and gives the lease back, without waiting for it. */
+  #end(now: Instant): void {
+    this.#phase = "ended";
+    this.#reader.stop();
+    this.#acquirer.stop();
+    this.#reflector.stop();
+    this.#cleanups.clear();
+    this.#holder.stop(true, now);
+    // Its operations must be out before the end is said.
+    for (let out = this.#holder.poll(); out !== undefined; out = this.#holder.poll())
+      this.#onHolder(out, now);
+    for (let out = this.#reflector.poll(); out !== undefined; out = this.#reflector.poll()) {
+      if (out.t === "op") this.#emit(out);
+    }
+  }
+
+  /** Before the watch stands, what becomes of our questions tells whether the store can be reached. */
+  #noteReach(event: StoreEvent): void {
+    if (event.t !== "opFailed") this.#setStoreStatus("Syncing");
+    else if (event.code === "unavailable" || event.code === "timeout") this.#setStoreStatus("Disconnected");
+  }
+
+  #setStoreStatus(status: StoreStatus): void {
+    if (this.#storeStatus === status) return;
+    this.#storeStatus = status;
+    this.#emit({ t: "status", status });
+  }
+
+  #emit(output: SubnetOutput): void {
+    this.#outputs.push(output);
+  }
+}

@@ -1,0 +1,126 @@
+// How `podloom up` starts a lab: with the supervisor in this very process, or in one of its own that outlives the command.
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { PodloomError } from "../io/podloom-error.ts";
+import { type Environment, labDirs } from "./lab-dirs.ts";
+import { type LabHolder, readHolder } from "./lab-lock.ts";
+import type { SupervisorEvent } from "./lab-protocol.ts";
+import type { Lab } from "./resolve-lab.ts";
+import { podloomProgram, Supervisor } from "./supervisor.ts";
+
+/** A lab that has been started from here. */
+export interface LabRun {
+  readonly holder: LabHolder;
+  /** Settles when the supervisor has ended: with the fault that ended it, or undefined. */
+  readonly finished: Promise<PodloomError | undefined>;
+  /** Stops it. Answers what had to be killed. */
+  stop(): Promise<readonly string[]>;
+  /** Kills everything at once. */
+  kill(): void;
+  /** Lets a detached lab live on; nothing for one in this process. */
+  keep(): void;
+}
+
+/** What is asked of either way to start. */
+export interface LaunchOptions {
+  readonly env: Environment;
+  readonly forceConfig: boolean;
+  readonly onEvent: (event: SupervisorEvent) => void;
+}
+
+/** What passes between the command and a detached supervisor, over Node's IPC channel. */
+export type DetachedOrder =
+  | { readonly t: "start"; readonly lab: Lab; readonly forceConfig: boolean }
+  | { readonly t: "stop" }
+  | { readonly t: "kill" }
+  /** The command is content and leaves; the lab stays. */
+  | { readonly t: "keep" };
+export type DetachedReport =
+  | { readonly t: "event"; readonly event: SupervisorEvent }
+  | { readonly t: "started"; readonly holder: LabHolder }
+  | { readonly t: "refused"; readonly code: string; readonly message: string; readonly remedy: string | undefined };
+
+/** Starts a lab with its supervisor in this process. Rejects as {@link Supervisor.start}. */
+export async function launchHere(lab: Lab, options: LaunchOptions): Promise<LabRun> {
+  const supervisor = await Supervisor.start(lab, options);
+  return {
+    holder: readHolder(supervisor.dirs.lock) as LabHolder,
+    finished: supervisor.finished,
+    stop: () => supervisor.stop(),
+    kill: () => supervisor.kill(),
+    keep: () => undefined,
+  };
+}
+
+/** Starts a lab with its supervisor in a process of its own. Rejects as {@link Supervisor.start}. */
+export async function launchDetached(lab: Lab, options: LaunchOptions): Promise<LabRun> {
+  // Beside the logs, not among them: those are begun anew by the supervisor.
+  const log = join(labDirs(lab.name, options.env).state, "supervisor-output.log");
+  const child = spawnDetached(log, options.env);
+  const send = (order: DetachedOrder): void => {
+    if (child.connected) child.send(order);
+  };
+  let failure: PodloomError | undefined;
+  let killed: readonly string[] = [];
+  let kept = false;
+  const started = new Promise<LabHolder>((resolve, reject) => {
+    child.on("message", (message) => {
+      const report = message as DetachedReport;
+      if (report.t === "started") resolve(report.holder);
+      if (report.t === "refused") reject(errorOf(report));
+      if (report.t !== "event") return;
+      if (report.event.t === "failed") failure = errorOf(report.event);
+      if (report.event.t === "stopped") killed = report.event.killed;
+      options.onEvent(report.event);
+    });
+    child.once("error", (error) => reject(new PodloomError("PL_SUPERVISOR", error.message, { cause: error })));
+    child.once("exit", () => reject(supervisorGone(log)));
+  });
+  const finished = new Promise<PodloomError | undefined>((resolve) => {
+    child.once("exit", (code) => resolve(failure ?? (code === 0 || kept ? undefined : supervisorGone(log))));
+  });
+  send({ t: "start", lab, forceConfig: options.forceConfig });
+  const holder = await started;
+  return {
+    holder,
+    finished,
+    stop: async () => {
+      send({ t: "stop" });
+      await finished;
+      return killed;
+    },
+    kill: () => send({ t: "kill" }),
+    keep: () => {
+      kept = true;
+      send({ t: "keep" });
+      child.unref();
+    },
+  };
+}
+
+function spawnDetached(log: string, env: Environment): ChildProcess {
+  mkdirSync(dirname(log), { recursive: true, mode: 0o700 });
+  const fd = openSync(log, "a", 0o600);
+  const [node, ...args] = podloomProgram() as [string, ...string[]];
+  try {
+    return spawn(node, [...args, "__supervise"], {
+      env: { ...env },
+      cwd: "/",
+      detached: true,
+      stdio: ["ignore", fd, fd, "ipc"],
+    });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function errorOf(report: { readonly code: string; readonly message: string; readonly remedy: string | undefined }) {
+  return new PodloomError(report.code, report.message, { remedy: report.remedy });
+}
+
+function supervisorGone(log: string): PodloomError {
+  return new PodloomError("PL_SUPERVISOR", "the supervisor in the background ended unexpectedly", {
+    remedy: `Its last words are in ${log}`,
+  });
+}

@@ -1,0 +1,12 @@
+// `npm run fuzz`. A room that parses what strangers send adds its targets to the list below.
+import { describe, expect, test } from "vitest";
+import { fuzz, optionsFrom } from "./harness.ts";
+import { wireTargets } from "./wire-targets.ts";
+
+const options = optionsFrom(process.env);
+
+describe(`seed ${options.seed}`, () => {
+  test.each([...wireTargets])("$name", (target) => {
+    expect(fuzz(target, options)).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,283 @@
+// Real etcd servers and our embedded one as child processes on free ports, always reaped: each dies with the test's process,
+// whatever becomes of it (`--control-stdin` for ours, PR_SET_PDEATHSIG for etcd), and its folder is removed.
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const STORE_MAIN = fileURLToPath(new URL("../../dist/io/embedded/main.js", import.meta.url));
+
+/** How long a server may take to serve; a real etcd that restarts has to elect itself first. */
+const READY_TIMEOUT_MS = 20_000;
+
+export type StoreKind = "embedded" | "etcd";
+
+export interface StartOptions {
+  /** More arguments for the server. */
+  readonly args?: readonly string[];
+  /** A fixed client port; a free one else. */
+  readonly port?: number;
+}
+
+/** A running store. */
+export class StoreProcess {
+  readonly kind: StoreKind;
+  readonly port: number;
+  /** Removed with the process. */
+  readonly dataDir: string;
+  readonly #args: readonly string[];
+  #child: ChildProcess | undefined;
+  #log = "";
+
+  /** Use {@link startStore}. */
+  constructor(kind: StoreKind, port: number, dataDir: string, args: readonly string[]) {
+    this.kind = kind;
+    this.port = port;
+    this.dataDir = dataDir;
+    this.#args = args;
+  }
+
+  /** `host:port`, as etcdctl wants it for `endpoint status`. */
+  get endpoint(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get url(): string {
+    return `http://${this.endpoint}`;
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`the ${this.kind} store is not running`);
+    return pid;
+  }
+
+  /** What it wrote to stderr (and, for etcd, to stdout), since the first start. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Starts the process and waits until it serves; again after {@link kill}: same port, same folder. */
+  async start(): Promise<void> {
+    const child = spawnStore(this.kind, this.port, this.dataDir, this.#args);
+    this.#child = child;
+    running.add(this);
+    child.stderr?.on("data", (chunk: Buffer) => {
+      this.#log += chunk.toString();
+    });
+    const exited = once(child, "exit").then(([code, signal]) => {
+      throw new Error(`${this.kind} ended (${String(code ?? signal)}) before it served:\n${this.#log}`);
+    });
+    const ready = this.kind === "embedded" ? embeddedReady(child) : etcdReady(this.port);
+    const deadline = sleep(READY_TIMEOUT_MS, undefined, { ref: false }).then(() => {
+      throw new Error(`${this.kind} did not serve within ${READY_TIMEOUT_MS} ms:\n${this.#log}`);
+    });
+    // The losers of the race fail later on, when nobody listens any more.
+    exited.catch(() => undefined);
+    deadline.catch(() => undefined);
+    await Promise.race([ready, exited, deadline]);
+  }
+
+  /** Sends a signal and waits for the end. Returns the exit code, or the signal's name. */
+  async kill(signal: NodeJS.Signals = "SIGKILL"): Promise<number | NodeJS.Signals> {
+    const child = this.#child;
+    if (child === undefined) throw new Error(`the ${this.kind} store is not running`);
+    this.#child = undefined;
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, "exit");
+      child.kill(signal);
+      // A stopped process handles a termination only when it runs again.
+      if (signal !== "SIGKILL") child.kill("SIGCONT");
+      await exited;
+    }
+    return child.exitCode ?? (child.signalCode as NodeJS.Signals);
+  }
+
+  /** SIGSTOP: the process is there, its sockets are open, nothing answers. */
+  pause(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
+  /** Kills it and removes its folder. Fine when it is dead already. */
+  async stop(): Promise<void> {
+    if (this.#child !== undefined) await this.kill();
+    this.reap();
+  }
+
+  /** The same without waiting, for the end of the process. */
+  reap(): void {
+    this.#child?.kill("SIGKILL");
+    this.#child = undefined;
+    running.delete(this);
+    rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+const running = new Set<StoreProcess>();
+process.on("exit", () => {
+  for (const store of running) store.reap();
+});
+
+/** Starts a store and waits until it serves. Call `stop()` in the end. */
+export async function startStore(kind: StoreKind, options: StartOptions = {}): Promise<StoreProcess> {
+  const dataDir = mkdtempSync(join(tmpdir(), `podloom-test-${kind}-`));
+  const port = options.port ?? (await freePort());
+  const store = new StoreProcess(kind, port, dataDir, options.args ?? []);
+  try {
+    await store.start();
+  } catch (error) {
+    store.reap();
+    throw error;
+  }
+  return store;
+}
+
+/** Is a real etcd (and so the interop half of a test) to be had here? */
+export function hasEtcd(): boolean {
+  return spawnSync("etcd", ["--version"], { stdio: "ignore" }).status === 0;
+}
+
+export function hasEtcdctl(): boolean {
+  return spawnSync("etcdctl", ["version"], { stdio: "ignore" }).status === 0;
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function spawnStore(kind: StoreKind, port: number, dataDir: string, args: readonly string[]): ChildProcess {
+  if (kind === "embedded") {
+    const argv = [STORE_MAIN, "--listen", `127.0.0.1:${port}`, "--data", dataDir, "--control-stdin", ...args];
+    return spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "pipe"] });
+  }
+  // Port 0 for its peers: nobody connects, but it insists on listening.
+  const client = `http://127.0.0.1:${port}`;
+  const argv = [
+    ...[
+      "--data-dir",
+      join(dataDir, "etcd"),
+      "--listen-client-urls",
+      client,
+      "--advertise-client-urls",
+      client,
+    ],
+    ...["--listen-peer-urls", "http://127.0.0.1:0", "--initial-advertise-peer-urls", "http://127.0.0.1:1"],
+    ...["--initial-cluster", "default=http://127.0.0.1:1", "--unsafe-no-fsync", "--logger", "zap"],
+    ...["--log-level", "warn", ...args],
+  ];
+  return spawn("setpriv", ["--pdeathsig", "KILL", "etcd", ...argv], { stdio: ["ignore", "ignore", "pipe"] });
+}
+
+async function embeddedReady(child: ChildProcess): Promise<void> {
+  let text = "";
+  for await (const chunk of child.stdout ?? []) {
+    text += String(chunk);
+    if (text.includes("\n")) break;
+  }
+  const line = JSON.parse(text) as { ready: boolean };
+  if (!line.ready) throw new Error(`the embedded store said ${text}`);
+}
+
+async function etcdReady(port: number): Promise<void> {
+  for (;;) {
+    try {
+      const response = await fetch(`http://127.0.0.1:${port}/health`);
+      if (((await response.json()) as { health: string }).health === "true") return;
+    } catch {
+      // Not listening yet.
+    }
+    await sleep(25);
+  }
+}
+
+export interface EtcdctlResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** An etcdctl that runs: for `watch`, `lock`, `elect` and `lease keep-alive`, which do not end by themselves. */
+export class EtcdctlProcess {
+  readonly #child: ChildProcess;
+  /** Ended, and all its output is here. */
+  readonly #closed: Promise<unknown>;
+  #stdout = "";
+  #stderr = "";
+
+  constructor(endpoint: string, args: readonly string[]) {
+    this.#child = spawn("etcdctl", ["--endpoints", endpoint, ...args], {
+      stdio: ["pipe", "pipe", "pipe"],
+      env: { ...process.env, ETCDCTL_API: "3" },
+    });
+    this.#closed = once(this.#child, "close");
+    // Whoever asks for the end learns of it.
+    this.#closed.catch(() => undefined);
+    this.#child.stdout?.on("data", (chunk: Buffer) => {
+      this.#stdout += chunk.toString();
+    });
+    this.#child.stderr?.on("data", (chunk: Buffer) => {
+      this.#stderr += chunk.toString();
+    });
+  }
+
+  get stdout(): string {
+    return this.#stdout;
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Feeds its stdin and closes it. */
+  input(text: string): void {
+    this.#child.stdin?.end(text);
+  }
+
+  /** Waits until its output matches. */
+  async until(pattern: RegExp, timeoutMs = 10_000): Promise<string> {
+    for (const end = Date.now() + timeoutMs; Date.now() < end; await sleep(10)) {
+      if (pattern.test(this.#stdout)) return this.#stdout;
+    }
+    throw new Error(`etcdctl never printed ${String(pattern)}:\n${this.#stdout}\n${this.#stderr}`);
+  }
+
+  async exit(): Promise<EtcdctlResult> {
+    await this.#closed;
+    return { code: this.#child.exitCode, stdout: this.#stdout, stderr: this.#stderr };
+  }
+
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<EtcdctlResult> {
+    this.#child.kill(signal);
+    return await this.exit();
+  }
+}
+
+/** Runs etcdctl to its end, at most 20 s. */
+export async function etcdctl(
+  endpoint: string,
+  args: readonly string[],
+  input?: string,
+): Promise<EtcdctlResult> {
+  const child = new EtcdctlProcess(endpoint, ["--command-timeout", "10s", ...args]);
+  child.input(input ?? "");
+  const timer = setTimeout(() => void child.stop("SIGKILL"), 20_000);
+  try {
+    return await child.exit();
+  } finally {
+    clearTimeout(timer);
+  }
+}
