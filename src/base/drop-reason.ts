@@ -27,7 +27,6 @@ export const DropReason = {
   UNHANDLED_PROTO: 18,
   DEV_READY: 19,
   NOMEM: 20,
-  HDR_TRUNC: 21,
   PKT_TOO_BIG: 22,
   FRAG_REASM_TIMEOUT: 23,
   FRAG_TOO_FAR: 24,
@@ -36,13 +35,11 @@ export const DropReason = {
   IP_INVALID_DEST: 27,
   IP_LOCALNET: 28,
   IP_LOCAL_SOURCE: 29,
-  IP_TUNNEL_ECN: 30,
   VXLAN_INVALID_HDR: 31,
   VXLAN_VNI_NOT_FOUND: 32,
   VXLAN_NO_REMOTE: 33,
   MAC_INVALID_SOURCE: 34,
   LOCAL_MAC: 35,
-  QDISC_DROP: 36,
   /** A learning tunnel saw the address of a static entry come from another peer. */
   VXLAN_ENTRY_EXISTS: 37,
   /** An Ethernet PAUSE frame: it ends at the bridge. */

@@ -12,7 +12,8 @@ interface Column<Row> {
 
 type Columns = { readonly [N in InspectNoun]: readonly Column<InspectRows[N]>[] };
 
-const text = (value: string | number | undefined): string => (value === undefined || value === "" ? "-" : String(value));
+const text = (value: string | number | undefined): string =>
+  value === undefined || value === "" ? "-" : String(value);
 const bytes = (value: number | undefined): string => (value === undefined ? "-" : formatBytes(value));
 const netnsOf = (row: { readonly netns: string }): string => (row.netns === "" ? "(host)" : row.netns);
 
@@ -55,13 +56,21 @@ const COLUMNS: Columns = {
     { head: "VTEP-MAC", cell: (r) => text(r.vtepMac) },
     { head: "NODE", cell: (r) => r.node },
     { head: "OWN", cell: (r) => (r.own ? "yes" : "no") },
-    { head: "TTL", cell: (r) => (r.ttlSec === undefined ? "-" : `${Math.round(r.ttlSec)}s`), wide: true, volatile: true },
+    {
+      head: "TTL",
+      cell: (r) => (r.ttlSec === undefined ? "-" : `${Math.round(r.ttlSec)}s`),
+      wide: true,
+      volatile: true,
+    },
     { head: "EPOCH", cell: (r) => text(r.createRevision), wide: true },
   ],
   routes: [
     { head: "NODE", cell: (r) => r.node },
     { head: "NETNS", cell: netnsOf },
-    { head: "DESTINATION", cell: (r) => (r.type === "unicast" || r.type === "" ? r.dst : `${r.type} ${r.dst}`) },
+    {
+      head: "DESTINATION",
+      cell: (r) => (r.type === "unicast" || r.type === "" ? r.dst : `${r.type} ${r.dst}`),
+    },
     { head: "VIA", cell: (r) => text(r.via) },
     { head: "DEV", cell: (r) => text(r.dev) },
     { head: "PROTO", cell: (r) => r.proto },

@@ -4,7 +4,7 @@ import { LabFileError } from "../lab/lab-file.ts";
 import type { CommandContext } from "./command-context.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { buildProgram, commanderExitCode, type Outcome } from "./program.ts";
-import { Terminal } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** Runs one command line (without `node` and the script). Answers the exit code; errors have been told by then. */
 export async function runCommandLine(argv: readonly string[], cx: CommandContext): Promise<number> {

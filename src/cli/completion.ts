@@ -50,16 +50,25 @@ export function candidates(program: Command, words: readonly string[], cx: Comma
   const visible = program.commands.filter((command) => !command.name().startsWith("__"));
   const command = visible.find((known) => known.name() === before[0]);
   const all =
-    command === undefined ? (before.length === 0 ? visible.map((known) => known.name()) : []) : inCommand(command, before, current, cx);
+    command === undefined
+      ? before.length === 0
+        ? visible.map((known) => known.name())
+        : []
+      : inCommand(command, before, current, cx);
   return all.filter((word) => word.startsWith(current));
 }
 
-function inCommand(command: Command, before: readonly string[], current: string, cx: CommandContext): string[] {
+function inCommand(
+  command: Command,
+  before: readonly string[],
+  current: string,
+  cx: CommandContext,
+): string[] {
   if (before.includes("--")) return [];
   const previous = before.at(-1) ?? "";
   const values = flagValues(command.name(), previous, cx);
   if (values !== undefined) return values;
-  if (current.startsWith("-")) return command.options.flatMap((option) => (option.long == null ? [] : [option.long]));
+  if (current.startsWith("-")) return command.options.flatMap((option) => (option.long ? [option.long] : []));
   const args = before.slice(1).filter((word) => !word.startsWith("-"));
   if (args.length > 0) return [];
   switch (command.name()) {

@@ -1,5 +1,5 @@
-import { removeRunState, removeRuntimeDir, labDirs } from "../lab/lab-dirs.ts";
 import { findLab, stopLab } from "../lab/lab-client.ts";
+import { labDirs, removeRunState, removeRuntimeDir } from "../lab/lab-dirs.ts";
 import { type LabHolder, readHolder, runningLabs } from "../lab/lab-lock.ts";
 import { clearOrphans } from "../lab/lab-preflight.ts";
 import { type CommandContext, labName } from "./command-context.ts";
@@ -46,6 +46,8 @@ async function cleanDead(name: string, cx: CommandContext): Promise<boolean> {
   await clearOrphans(dirs);
   removeRunState(dirs);
   removeRuntimeDir(dirs);
-  cx.terminal.note(`the supervisor of "${name}", process ${holder.supervisor.pid}, was dead; what it left is removed`);
+  cx.terminal.note(
+    `the supervisor of "${name}", process ${holder.supervisor.pid}, was dead; what it left is removed`,
+  );
   return true;
 }

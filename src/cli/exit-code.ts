@@ -13,26 +13,27 @@ export const ExitCode = {
 } as const;
 
 const USAGE_CODES = new Set(["PL_USAGE", "PL_LAB_FILE", "PL_AMBIGUOUS_LAB", "PL_VERB_ARGS"]);
-const ENVIRONMENT_CODES = new Set([
-  "PL_CARRIER_UNSUPPORTED",
+/** Codes, and beginnings of codes, that say that the machine or the store lacks something. */
+const ENVIRONMENT = [
+  "PL_ADDRESS_UNAVAILABLE",
+  "PL_CARRIER_",
   "PL_CONFIG_FOREIGN",
-  "PL_ETCD_MISSING",
-  "PL_ETCD_UNREACHABLE",
+  "PL_ETCD_",
+  "PL_LOG_FAILED",
   "PL_NODE_ENVIRONMENT",
-  "PL_PORT_IN_USE",
+  "PL_PORT_",
   "PL_RUNTIME_DIR",
-  "PL_SOCKET_FAILED",
-  "PL_STATE_DIR",
-  "PL_STORE_FAILED",
-  "PL_UNDERLAY_IN_USE",
-  "PL_UNDERLAY_UNUSABLE",
-]);
+  "PL_SOCKET_",
+  "PL_STATE_",
+  "PL_STORE_",
+  "PL_UNDERLAY_",
+];
 
 /** The exit code that an error stands for. */
 export function exitCodeOf(thrown: unknown): number {
   if (!(thrown instanceof PodloomError)) return ExitCode.FAILED;
   if (USAGE_CODES.has(thrown.code)) return ExitCode.USAGE;
-  if (ENVIRONMENT_CODES.has(thrown.code)) return ExitCode.ENVIRONMENT;
+  if (ENVIRONMENT.some((start) => thrown.code.startsWith(start))) return ExitCode.ENVIRONMENT;
   if (thrown.code === "PL_TIMEOUT") return ExitCode.TIMEOUT;
   if (thrown.code === "PL_INTERRUPTED") return ExitCode.INTERRUPTED;
   return ExitCode.FAILED;

@@ -1,7 +1,8 @@
 import type { InspectNoun } from "../control/inspect.ts";
 import type { LabClient } from "../lab/lab-client.ts";
-import { type CommandContext, onSignals, withLab } from "./command-context.ts";
+import { pause } from "../measure/convergence.ts";
 import { renderRows } from "./columns.ts";
+import { type CommandContext, onSignals, withLab } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 import { type OutputFormat, renderItems } from "./output.ts";
 import { tableLines } from "./table.ts";
@@ -21,7 +22,8 @@ export function get(noun: InspectNoun, flags: GetFlags, cx: CommandContext): Pro
   return withLab(flags.lab, cx, async (client) => {
     if (flags.watch) return watch(noun, flags, client, cx);
     const { rows, missing } = await ask(noun, flags, client);
-    if (rows.length === 0 && (flags.format === "table" || flags.format === "wide")) cx.terminal.note(`no ${noun}`);
+    if (rows.length === 0 && (flags.format === "table" || flags.format === "wide"))
+      cx.terminal.note(`no ${noun}`);
     else cx.terminal.print(renderItems(noun, rows, flags.format));
     for (const { node, why } of missing) cx.terminal.note(`node ${node} could not be asked: ${why}`);
     return missing.length === 0 ? ExitCode.DONE : ExitCode.FAILED;
@@ -33,21 +35,19 @@ function ask(noun: InspectNoun, flags: GetFlags, client: LabClient) {
 }
 
 /** Prints all rows, then again each that has changed, until Ctrl-C. */
-async function watch(noun: InspectNoun, flags: GetFlags, client: LabClient, cx: CommandContext): Promise<number> {
-  let stopped = false;
-  let wake = (): void => undefined;
-  const signals = onSignals(() => {
-    stopped = true;
-    wake();
-  });
-  void client.closed.then(() => {
-    stopped = true;
-    wake();
-  });
+async function watch(
+  noun: InspectNoun,
+  flags: GetFlags,
+  client: LabClient,
+  cx: CommandContext,
+): Promise<number> {
+  const stop = new AbortController();
+  const signals = onSignals(() => stop.abort());
+  void client.closed.then(() => stop.abort());
   const seen = new Map<string, number>();
   let first = true;
   try {
-    while (!stopped) {
+    while (!stop.signal.aborted) {
       const { rows } = await ask(noun, flags, client);
       const { head, cells, fingerprints } = renderRows(noun, rows, flags.format === "wide");
       const counts = new Map<string, number>();
@@ -64,14 +64,15 @@ async function watch(noun: InspectNoun, flags: GetFlags, client: LabClient, cx: 
       if (fresh.length > 0 || first) {
         if (flags.format === "json") for (const row of fresh) cx.terminal.print(JSON.stringify(row));
         else if (flags.format === "yaml") cx.terminal.print(`---\n${renderItems(noun, fresh, "yaml")}`);
-        else printChanged(first ? head : undefined, cells.filter((_, i) => changed[i]), cx);
+        else
+          printChanged(
+            first ? head : undefined,
+            cells.filter((_, i) => changed[i]),
+            cx,
+          );
       }
       first = false;
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        setTimeout(resolve, WATCH_MS).unref();
-        if (stopped) resolve();
-      });
+      await pause(WATCH_MS, stop.signal);
     }
     return ExitCode.DONE;
   } finally {
@@ -79,6 +80,10 @@ async function watch(noun: InspectNoun, flags: GetFlags, client: LabClient, cx: 
   }
 }
 
-function printChanged(head: readonly string[] | undefined, cells: readonly (readonly string[])[], cx: CommandContext): void {
+function printChanged(
+  head: readonly string[] | undefined,
+  cells: readonly (readonly string[])[],
+  cx: CommandContext,
+): void {
   for (const line of tableLines(head, cells)) cx.terminal.print(line);
 }

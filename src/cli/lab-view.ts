@@ -12,7 +12,7 @@ export async function lookAt(client: LabClient, withStore: boolean): Promise<Lab
       name,
       state,
       pods,
-      ...(process === "running" || lastExit === undefined ? {} : { reason: lastExit }),
+      ...(process === "running" ? {} : { reason: lastExit ?? "it waits for its turn to start" }),
     })),
     storeLeases: status.storeLeases,
   };

@@ -26,7 +26,11 @@ export function loadLab(file: string | undefined, overrides: LabOverrides, cwd: 
   const changed = applyOverrides(source.file, overrides);
   if (!changed.ok) throw new PodloomError("PL_USAGE", changed.error);
   const resolved = resolveLab(changed.value, nameFrom(found));
-  if (!resolved.ok) throw new LabFileError(shown, resolved.error.map(source.locate));
+  if (!resolved.ok)
+    throw new LabFileError(
+      shown,
+      resolved.error.map((fault) => source.locate(fault)),
+    );
   return { lab: resolved.value, file: found };
 }
 

@@ -30,21 +30,23 @@ export async function logs(flags: LogsFlags, cx: CommandContext): Promise<number
   const sources = whichSources(flags.source, dirs);
   const count = flags.tail ?? (sources.length > 1 ? TAIL_OF_SEVERAL : Number.MAX_SAFE_INTEGER);
   const named = sources.length > 1;
-  const followers = sources.map((source) => ({ source, log: new LogFollower(logPath(dirs, source), sizeOf(logPath(dirs, source))) }));
+  const followers = sources.map((source) => ({
+    source,
+    log: new LogFollower(logPath(dirs, source), sizeOf(logPath(dirs, source))),
+  }));
   const lines = sources.flatMap((source) =>
     tailLines(logPath(dirs, source), count).map((raw) => ({ source, line: parseLogLine(raw) })),
   );
   if (named) lines.sort((a, b) => (a.line.at ?? 0) - (b.line.at ?? 0));
   for (const { source, line } of lines) printLine(line, named ? source : undefined, flags.raw, cx.terminal);
   if (!flags.follow) return ExitCode.DONE;
-  let stopped = false;
-  const signals = onSignals(() => {
-    stopped = true;
-  });
-  while (!stopped) {
+  const stop = new AbortController();
+  const signals = onSignals(() => stop.abort());
+  while (!stop.signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, FOLLOW_MS));
     for (const { source, log } of followers) {
-      for (const raw of log.poll()) printLine(parseLogLine(raw), named ? source : undefined, flags.raw, cx.terminal);
+      for (const raw of log.poll())
+        printLine(parseLogLine(raw), named ? source : undefined, flags.raw, cx.terminal);
     }
   }
   signals.dispose();
@@ -59,7 +61,8 @@ function whichLab(flag: string | undefined, cx: CommandContext): string {
   const known = running.length > 0 ? running : labsWithLogs(cx.env);
   const [only] = known;
   if (known.length === 1 && only !== undefined) return only;
-  if (only === undefined) throw new PodloomError("PL_NO_LAB", "no lab has run yet", { remedy: "Start one with: podloom up" });
+  if (only === undefined)
+    throw new PodloomError("PL_NO_LAB", "no lab has run yet", { remedy: "Start one with: podloom up" });
   throw new PodloomError("PL_AMBIGUOUS_LAB", `there are several labs: ${known.join(", ")}`, {
     remedy: "Say which with --lab NAME.",
   });
@@ -75,13 +78,16 @@ function whichSources(source: string | undefined, dirs: LabDirs): string[] {
     .map((name) => name.slice(0, -".log".length))
     .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   if (known.length === 0) {
-    throw new PodloomError("PL_NO_LAB", `there are no logs in ${dirs.logs}`, { remedy: "Start a lab with: podloom up" });
+    throw new PodloomError("PL_NO_LAB", `there are no logs in ${dirs.logs}`, {
+      remedy: "Start a lab with: podloom up",
+    });
   }
   if (source === undefined) return known;
   const name = source.replace(/^node\//, "");
   if (known.includes(name)) return [name];
   const near = nearestWord(name, known);
-  const remedy = near === undefined ? `There are: ${known.slice(0, 20).join(", ")}.` : `Did you mean "${near}"?`;
+  const remedy =
+    near === undefined ? `There are: ${known.slice(0, 20).join(", ")}.` : `Did you mean "${near}"?`;
   throw new PodloomError("PL_NO_NODE", `there is no log of "${name}"`, { remedy });
 }
 
@@ -93,7 +99,8 @@ function printLine(line: LogLine, source: string | undefined, raw: boolean, term
   }
   const time = new Date(line.at).toISOString().slice(11, 23);
   const level = line.level.toUpperCase().padEnd(5);
-  const shade = line.level === "error" || line.level === "fatal" ? "red" : line.level === "warn" ? "yellow" : "dim";
+  const shade =
+    line.level === "error" || line.level === "fatal" ? "red" : line.level === "warn" ? "yellow" : "dim";
   const code = line.code === undefined ? "" : `${line.code}: `;
   terminal.print(`${time} ${terminal.style("out", shade, level)} ${prefix}${code}${line.message}`);
 }

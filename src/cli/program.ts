@@ -1,5 +1,5 @@
 // The command line: names, flags and help. What a command does is loaded only when it runs.
-import { Command, CommanderError, Option } from "commander";
+import { Command, type CommanderError, Option } from "commander";
 import { INSPECT_NOUNS, type InspectNoun } from "../control/inspect.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import { nearestWord } from "../lab/suggestion.ts";
@@ -42,7 +42,7 @@ export function buildProgram(cx: CommandContext, outcome: Outcome): Command {
   addWait(program, cx, run);
   addVerify(program, cx, run);
   addOthers(program, cx, run);
-  bindEnvironment(program);
+  bindEnvironment(program, cx.env);
   return program;
 }
 
@@ -69,12 +69,20 @@ function addUp(program: Command, cx: CommandContext, run: Run): void {
     .command("up")
     .alias("deploy")
     .description("start a lab, wait until it has converged, ping every pair of pods, and stay until Ctrl-C")
-    .option("-f, --file <file>", "the lab file, - for standard input (default: podloom.yaml or *.podloom.yaml here)")
+    .option(
+      "-f, --file <file>",
+      "the lab file, - for standard input (default: podloom.yaml or *.podloom.yaml here)",
+    )
     .option("--nodes <n>", "run this many nodes")
     .option("--pods <n>", "run this many pods on each node")
     .option("-d, --detach", "leave the lab running in the background")
-    .option("--store <store>", "embedded, etcd (the one on PATH), or http://host:port[,http://…] of one that runs")
-    .addOption(new Option("--store-client <client>", "the client of the supervisor and the nodes").choices(["etcd3"]))
+    .option(
+      "--store <store>",
+      "embedded, etcd (the one on PATH), or http://host:port[,http://…] of one that runs",
+    )
+    .addOption(
+      new Option("--store-client <client>", "the client of the supervisor and the nodes").choices(["etcd3"]),
+    )
     .option("--timeout <time>", "give up when it has not converged by then (default: 1m, and 1s a node)")
     .option("--no-verify", "do not ping every pair")
     .option("--force-config", "replace a different network configuration in a store that was there before")
@@ -90,7 +98,8 @@ function addUp(program: Command, cx: CommandContext, run: Run): void {
               pods: options.pods === undefined ? undefined : readWhole("--pods", options.pods, 0, 250),
               store: options.store,
               detach: options.detach === true,
-              timeoutMs: options.timeout === undefined ? undefined : readDuration("--timeout", options.timeout),
+              timeoutMs:
+                options.timeout === undefined ? undefined : readDuration("--timeout", options.timeout),
               verify: options.verify,
               forceConfig: options.forceConfig === true,
             },
@@ -110,7 +119,11 @@ function addDown(program: Command, cx: CommandContext, run: Run): void {
     .option("--all", "stop every lab of this user")
     .option(LAB_FLAG, LAB_TEXT)
     .action((name: string | undefined, options: { all?: boolean; lab?: string }) =>
-      run(import("./down.ts").then(({ down }) => down({ name: name ?? options.lab, all: options.all === true }, cx))),
+      run(
+        import("./down.ts").then(({ down }) =>
+          down({ name: name ?? options.lab, all: options.all === true }, cx),
+        ),
+      ),
     );
 }
 
@@ -133,7 +146,9 @@ function addGet(program: Command, cx: CommandContext, run: Run): void {
 function addExec(program: Command, cx: CommandContext, run: Run): void {
   program
     .command("exec")
-    .description("run a command in a pod, or in a node with node/NAME: ping, traceroute, ip, bridge, arp, route, cat")
+    .description(
+      "run a command in a pod, or in a node with node/NAME: ping, traceroute, ip, bridge, arp, route, cat",
+    )
     .argument("<target>", "a pod, or node/NAME")
     .argument("<command...>", "the command and its arguments, best after --")
     .passThroughOptions()
@@ -152,30 +167,41 @@ function addLogs(program: Command, cx: CommandContext, run: Run): void {
     .option("--tail <n>", "only the last lines")
     .option("-o, --output <format>", "text, or json for the lines as they are", "text")
     .option(LAB_FLAG, LAB_TEXT)
-    .action((node: string | undefined, options: { follow?: boolean; tail?: string; output: string; lab?: string }) => {
-      if (options.output !== "text" && options.output !== "json") {
-        throw new PodloomError("PL_USAGE", `-o takes text or json, not "${options.output}"`);
-      }
-      const flags = {
-        lab: options.lab,
-        source: node,
-        follow: options.follow === true,
-        tail: options.tail === undefined ? undefined : readWhole("--tail", options.tail, 0, 1_000_000),
-        raw: options.output === "json",
-      };
-      return run(import("./logs.ts").then(({ logs }) => logs(flags, cx)));
-    });
+    .action(
+      (
+        node: string | undefined,
+        options: { follow?: boolean; tail?: string; output: string; lab?: string },
+      ) => {
+        if (options.output !== "text" && options.output !== "json") {
+          throw new PodloomError("PL_USAGE", `-o takes text or json, not "${options.output}"`);
+        }
+        const flags = {
+          lab: options.lab,
+          source: node,
+          follow: options.follow === true,
+          tail: options.tail === undefined ? undefined : readWhole("--tail", options.tail, 0, 1_000_000),
+          raw: options.output === "json",
+        };
+        return run(import("./logs.ts").then(({ logs }) => logs(flags, cx)));
+      },
+    );
 }
 
 function addWait(program: Command, cx: CommandContext, run: Run): void {
   program
     .command("wait")
     .description("wait until every node is ready, or until they also agree with the store (converged)")
-    .addOption(new Option("--for <goal>", "what to wait for").choices(["converged", "ready"]).default("converged"))
+    .addOption(
+      new Option("--for <goal>", "what to wait for").choices(["converged", "ready"]).default("converged"),
+    )
     .option("--timeout <time>", "give up then, with exit code 4", "60s")
     .option(LAB_FLAG, LAB_TEXT)
     .action((options: { for: "converged" | "ready"; timeout: string; lab?: string }) => {
-      const flags = { lab: options.lab, goal: options.for, timeoutMs: readDuration("--timeout", options.timeout) };
+      const flags = {
+        lab: options.lab,
+        goal: options.for,
+        timeoutMs: readDuration("--timeout", options.timeout),
+      };
       return run(import("./wait.ts").then(({ wait }) => wait(flags, cx)));
     });
 }
@@ -206,8 +232,10 @@ function addOthers(program: Command, cx: CommandContext, run: Run): void {
     .option("-o, --output <format>", "json")
     .action((options: { output?: string }) => {
       const info = versionInfo();
-      if (options.output === undefined) cx.terminal.print(`podloom ${info.podloom} (node ${info.node}, ${info.platform} ${info.arch})`);
-      else if (readFormat(options.output, ["json"]) === "json") cx.terminal.print(JSON.stringify(info, null, 2));
+      if (options.output === undefined)
+        cx.terminal.print(`podloom ${info.podloom} (node ${info.node}, ${info.platform} ${info.arch})`);
+      else if (readFormat(options.output, ["json"]) === "json")
+        cx.terminal.print(JSON.stringify(info, null, 2));
     });
   program
     .command("completion")
@@ -217,7 +245,9 @@ function addOthers(program: Command, cx: CommandContext, run: Run): void {
       import("./completion.ts").then(({ completionScript }) => cx.terminal.print(completionScript(shell))),
     );
   // These two are programs of their own (bin/podloom.js starts them); they stand here for the help.
-  program.command("node").description("run one node alone, given an etcd and an address; see podloom node --help");
+  program
+    .command("node")
+    .description("run one node alone, given an etcd and an address; see podloom node --help");
   program.command("store").description("run the embedded etcd v3 store alone; see podloom store --help");
   program
     .command("__complete", { hidden: true })
@@ -230,16 +260,29 @@ function addOthers(program: Command, cx: CommandContext, run: Run): void {
   program
     .command("__supervise", { hidden: true })
     .action(() =>
-      run(import("../lab/detached-supervisor.ts").then(({ runDetachedSupervisor }) => runDetachedSupervisor())),
+      run(
+        import("../lab/detached-supervisor.ts").then(({ runDetachedSupervisor }) => runDetachedSupervisor()),
+      ),
     );
 }
 
-/** Gives every flag with a value its variable, without a word in the help: the footer says it for all. */
-function bindEnvironment(program: Command): void {
+/**
+ * Gives every flag with a value its variable; what stands on the command line goes before it. The help says so once for all.
+ *
+ * @throws PodloomError PL_USAGE
+ */
+function bindEnvironment(program: Command, env: CommandContext["env"]): void {
   for (const command of program.commands) {
     for (const option of command.options) {
-      if ((!option.required && !option.optional) || option.long == null || option.envVar !== undefined) continue;
-      option.env(`PODLOOM_${command.name()}_${option.long.slice(2)}`.toUpperCase().replaceAll("-", "_"));
+      if ((!option.required && !option.optional) || !option.long) continue;
+      const variable = `PODLOOM_${command.name()}_${option.long.slice(2)}`.toUpperCase().replaceAll("-", "_");
+      const value = env[variable];
+      if (value === undefined || value === "") continue;
+      if (option.argChoices?.includes(value) === false) {
+        const choices = option.argChoices.join(" or ");
+        throw new PodloomError("PL_USAGE", `the variable ${variable} must be ${choices}, not "${value}"`);
+      }
+      command.setOptionValueWithSource(option.attributeName(), value, "env");
     }
     command.configureHelp({ optionDescription: (option) => describeOption(option) });
   }

@@ -29,7 +29,10 @@ export class Progress {
     this.#detail = detail;
     this.#startedMs = performance.now();
     const moving = this.#terminal.noteIsTerminal;
-    this.#timer = setInterval(() => (moving ? this.#draw() : this.#report()), moving ? FRAME_MS : PLAIN_REPORT_MS);
+    this.#timer = setInterval(
+      () => (moving ? this.#draw() : this.#report()),
+      moving ? FRAME_MS : PLAIN_REPORT_MS,
+    );
     this.#timer.unref();
     if (moving) this.#draw();
   }
@@ -45,7 +48,9 @@ export class Progress {
     const label = this.#label;
     this.#clear();
     const mark = this.#terminal.style("err", "green", "✔");
-    this.#terminal.note(`${mark} ${label.padEnd(LABEL_WIDTH)} ${detail}  ${this.#terminal.style("err", "dim", took)}`);
+    this.#terminal.note(
+      `${mark} ${label.padEnd(LABEL_WIDTH)} ${detail}  ${this.#terminal.style("err", "dim", took)}`,
+    );
   }
 
   /** A line beside the steps. */

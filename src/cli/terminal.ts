@@ -58,7 +58,8 @@ export class Terminal {
   }
 
   get noteColumns(): number {
-    return this.#err.columns ?? 80;
+    // Some pseudo-terminals say 0.
+    return this.#err.columns || 80;
   }
 
   /** `text` in a style, where the stream shows it. */

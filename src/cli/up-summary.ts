@@ -32,7 +32,9 @@ export async function printSummary(
   for (const line of placeLines(status, nodes, pods.length, run.elapsed)) terminal.print(line);
   terminal.print("");
   const selector = runningLabs(cx.env).length > 1 ? ` --lab ${status.name}` : "";
-  terminal.print(terminal.style("out", "bold", run.detached ? "Try next:" : "Try next, in another terminal:"));
+  terminal.print(
+    terminal.style("out", "bold", run.detached ? "Try next:" : "Try next, in another terminal:"),
+  );
   for (const line of suggestions(status, pods, selector)) terminal.print(`  ${line}`);
   terminal.print("");
   const program = programName();
@@ -64,7 +66,10 @@ function nodeTable(nodes: readonly NodeRow[]): string[] {
 function placeLines(status: LabStatus, nodes: readonly NodeRow[], pods: number, elapsed: string): string[] {
   const pss = nodes.reduce((sum, node) => sum + (node.pssBytes ?? node.rssBytes ?? 0), 0);
   return tableLines(undefined, [
-    ["lab", `${status.name}: ${nodes.length} node processes, ${pods} pods, ${formatBytes(pss)} in all, up in ${elapsed}`],
+    [
+      "lab",
+      `${status.name}: ${nodes.length} node processes, ${pods} pods, ${formatBytes(pss)} of memory, up in ${elapsed}`,
+    ],
     ["network", `${status.network} on ${status.backend}`],
     ["store", status.store.text],
     ["logs", status.logs],

@@ -1,11 +1,12 @@
 // `podloom up`: starts a lab, waits until it has converged, pings every pair, shows what there is, and stays.
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import { describeEvent } from "../lab/describe-event.ts";
 import { LabClient } from "../lab/lab-client.ts";
 import type { SupervisorEvent } from "../lab/lab-protocol.ts";
 import { type LabRun, launchDetached, launchHere } from "../lab/launch.ts";
 import type { Lab } from "../lab/resolve-lab.ts";
 import { waitForConvergence } from "../measure/convergence.ts";
-import { type Reachability, REACHABILITY_DEFAULTS, measureReachability } from "../measure/reachability.ts";
+import { measureReachability, REACHABILITY_DEFAULTS, type Reachability } from "../measure/reachability.ts";
 import { type CommandContext, onSignals } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 import { formatElapsed } from "./format.ts";
@@ -81,7 +82,9 @@ class UpSession {
       forceConfig: this.#flags.forceConfig,
       onEvent: (event: SupervisorEvent) => this.#told(event),
     };
-    const run = await (this.#flags.detach ? launchDetached(this.#lab, options) : launchHere(this.#lab, options));
+    const run = await (this.#flags.detach
+      ? launchDetached(this.#lab, options)
+      : launchHere(this.#lab, options));
     this.#run = run;
     // A lab that fails ends whatever waits for it.
     let failure: PodloomError | undefined;
@@ -133,7 +136,8 @@ class UpSession {
       timeoutMs,
       pollMs: POLL_MS,
       signal: this.#abort.signal,
-      onProgress: (seen) => this.#progress.update(`${seen.ready}/${seen.nodes} nodes ready; waiting for ${seen.waitingFor}`),
+      onProgress: (seen) =>
+        this.#progress.update(`${seen.ready}/${seen.nodes} nodes ready; waiting for ${seen.waitingFor}`),
     });
     if (!result.converged) {
       throw new PodloomError(
@@ -154,7 +158,9 @@ class UpSession {
       signal: this.#abort.signal,
       onProgress: (done, pairs) => this.#progress.update(`${done}/${pairs} ordered pod pairs`),
     });
-    this.#progress.done(`${result.pairs.length} ordered pod pairs, ${result.sent - result.received} pings lost`);
+    this.#progress.done(
+      `${result.pairs.length} ordered pod pairs, ${result.sent - result.received} pings lost`,
+    );
     return result;
   }
 
@@ -193,29 +199,21 @@ class UpSession {
   #told(event: SupervisorEvent): void {
     const progress = this.#progress;
     switch (event.t) {
-      case "tookOver":
-        progress.note(`cleaned up after the supervisor ${event.pid}, which was killed`);
-        return;
       case "store":
         progress.done(event.store.text);
         progress.begin("nodes", "starting");
         return;
       case "nodeStarted":
-        progress.update(`${event.running}/${event.nodes} running`);
+        if (!this.#up) progress.update(`${event.running}/${event.nodes} running`);
         return;
       case "nodeReady":
         if (!this.#up) progress.update(`${event.ready}/${event.nodes} ready`);
         return;
-      case "nodeEnded": {
-        const then = event.restartInMs === undefined ? `stays down: ${event.why}` : `restarts in ${event.restartInMs} ms`;
-        progress.note(`node ${event.name} ended with ${event.cause}; ${then}`);
-        return;
-      }
+      case "tookOver":
+      case "nodeEnded":
       case "storeEnded":
-        progress.note(`the store ended with ${event.cause}; it is being started again`);
-        return;
       case "storeBack":
-        progress.note("the store is back");
+        progress.note(describeEvent(event));
         return;
       case "failed":
       case "stopping":

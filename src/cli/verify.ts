@@ -22,7 +22,8 @@ export function verify(flags: VerifyFlags, cx: CommandContext): Promise<number> 
     const signals = onSignals(() => abort.abort(new PodloomError("PL_INTERRUPTED", "interrupted")));
     try {
       const { pods, missing } = await listPods(client);
-      if (pods.length < 2) throw new PodloomError("PL_NO_POD", `there are ${pods.length} pods; a pair needs two`);
+      if (pods.length < 2)
+        throw new PodloomError("PL_NO_POD", `there are ${pods.length} pods; a pair needs two`);
       progress.begin("pings", `${pods.length} pods`);
       const result = await measureReachability(client, pods, {
         ...REACHABILITY_DEFAULTS,
@@ -35,7 +36,8 @@ export function verify(flags: VerifyFlags, cx: CommandContext): Promise<number> 
       const { pairs, ...summary } = result;
       if (flags.format === "json") cx.terminal.print(JSON.stringify({ items: pairs, summary }, null, 2));
       else printReachability(result, cx.terminal);
-      for (const { node, why } of missing) cx.terminal.note(`node ${node} and its pods were left out: ${why}`);
+      for (const { node, why } of missing)
+        cx.terminal.note(`node ${node} and its pods were left out: ${why}`);
       return result.pairsWithLoss === 0 && missing.length === 0 ? ExitCode.DONE : ExitCode.FAILED;
     } finally {
       progress.end();

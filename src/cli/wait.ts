@@ -28,14 +28,20 @@ export function wait(flags: WaitFlags, cx: CommandContext): Promise<number> {
         timeoutMs: flags.timeoutMs,
         pollMs: POLL_MS,
         signal: abort.signal,
-        onProgress: (seen) => progress.update(`${seen.ready}/${seen.nodes} nodes ready; waiting for ${seen.waitingFor}`),
+        onProgress: (seen) =>
+          progress.update(`${seen.ready}/${seen.nodes} nodes ready; waiting for ${seen.waitingFor}`),
       });
       progress.end();
       if (!result.converged) {
         const after = formatElapsed(flags.timeoutMs);
-        throw new PodloomError("PL_TIMEOUT", `not ${flags.goal} after ${after}: waiting for ${result.waitingFor}`);
+        throw new PodloomError(
+          "PL_TIMEOUT",
+          `not ${flags.goal} after ${after}: waiting for ${result.waitingFor}`,
+        );
       }
-      cx.terminal.print(`${flags.goal}: ${result.nodes} nodes${flags.goal === "converged" ? `, ${result.leases} leases` : ""}`);
+      cx.terminal.print(
+        `${flags.goal}: ${result.nodes} nodes${flags.goal === "converged" ? `, ${result.leases} leases` : ""}`,
+      );
       return ExitCode.DONE;
     } finally {
       progress.end();

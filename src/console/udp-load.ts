@@ -3,11 +3,13 @@
 
 import { DropReason, dropReasonName } from "../base/drop-reason.ts";
 import { formatIpv4, type Ipv4Addr, parseIpv4 } from "../base/ipv4-addr.ts";
-import { err, ok, type Result } from "../base/result.ts";
+import { ok } from "../base/result.ts";
 import { type Instant, NEVER, SEC_US } from "../base/time.ts";
 import type { UdpSocket } from "../stack/udp-socket.ts";
 import { parseArguments } from "./arguments.ts";
-import type { Command, CommandContext, CommandError, CommandOutput } from "./command.ts";
+import type { Command, CommandContext } from "./command.ts";
+import type { Output } from "./output.ts";
+import { type ParsedCommand, usageError } from "./usage.ts";
 
 const USAGE =
   "usage: udp-load ADDRESS PORT [--count N | --seconds S] [--rate PACKETS_PER_S (0: as fast as it goes)] [--size BYTES] [--json]";
@@ -29,17 +31,17 @@ interface LoadOptions {
 }
 
 /** Parses `udp-load …`. */
-export function parseUdpLoad(argv: readonly string[], cx: CommandContext): Result<Command, CommandError> {
-  const args = parseArguments(argv.slice(1), {
+export function parseUdpLoad(args: readonly string[], cx: CommandContext): ParsedCommand {
+  const parsed = parseArguments(args, {
     flags: ["json"],
     numbers: ["count", "seconds", "rate", "size"],
   });
-  if (!args.ok) return err({ message: `udp-load: ${args.error}\n${USAGE}`, exitCode: 2 });
-  const { rest, numbers, flags } = args.value;
+  if (!parsed.ok) return usageError(2, `udp-load: ${parsed.error}`, USAGE);
+  const { rest, numbers, flags } = parsed.value;
   const dst = parseIpv4(rest[0] ?? "");
   const port = Number(rest[1]);
   if (rest.length !== 2 || dst === undefined || !Number.isInteger(port) || port < 1 || port > 65535) {
-    return err({ message: USAGE, exitCode: 2 });
+    return usageError(2, USAGE);
   }
   const count = numbers.get("count");
   const options: LoadOptions = {
@@ -52,7 +54,7 @@ export function parseUdpLoad(argv: readonly string[], cx: CommandContext): Resul
     json: flags.has("json"),
   };
   if (options.sizeBytes > SIZE_MAX) {
-    return err({ message: `udp-load: --size is at most ${SIZE_MAX} bytes`, exitCode: 2 });
+    return usageError(2, `udp-load: --size is at most ${SIZE_MAX} bytes`);
   }
   return ok(new UdpLoad(cx.netns.udp.open(), options));
 }
@@ -67,7 +69,7 @@ class UdpLoad implements Command {
   #refused = 0;
   #lastReason: DropReason = DropReason.NOT_DROPPED;
   #unreachable = 0;
-  #output: CommandOutput | undefined;
+  #output: Output | undefined;
   exitCode: number | undefined = undefined;
 
   constructor(socket: UdpSocket, options: LoadOptions) {
@@ -101,7 +103,7 @@ class UdpLoad implements Command {
     if (this.exitCode === undefined) this.#finish(now);
   }
 
-  poll(): CommandOutput | undefined {
+  poll(): Output | undefined {
     const output = this.#output;
     this.#output = undefined;
     return output;

@@ -2,13 +2,15 @@
 // for anything else that speaks UDP.
 
 import { DropReason } from "../base/drop-reason.ts";
-import { err, ok, type Result } from "../base/result.ts";
+import { ok } from "../base/result.ts";
 import { type Instant, NEVER } from "../base/time.ts";
 import type { UdpSocket } from "../stack/udp-socket.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as udp from "../wire/udp.ts";
 import { parseArguments } from "./arguments.ts";
-import type { Command, CommandContext, CommandError, CommandOutput } from "./command.ts";
+import type { Command, CommandContext } from "./command.ts";
+import type { Output } from "./output.ts";
+import { type ParsedCommand, usageError } from "./usage.ts";
 
 const USAGE = "usage: udp-sink --port PORT [--echo] [--count N] [--json]";
 
@@ -21,24 +23,24 @@ interface SinkOptions {
 }
 
 /** Parses `udp-sink …` and binds its port. */
-export function parseUdpSink(argv: readonly string[], cx: CommandContext): Result<Command, CommandError> {
-  const args = parseArguments(argv.slice(1), { flags: ["echo", "json"], numbers: ["port", "count"] });
-  if (!args.ok) return err({ message: `udp-sink: ${args.error}\n${USAGE}`, exitCode: 2 });
-  const port = args.value.numbers.get("port");
-  if (port === undefined || port < 1 || port > 65535 || args.value.rest.length > 0) {
-    return err({ message: USAGE, exitCode: 2 });
+export function parseUdpSink(args: readonly string[], cx: CommandContext): ParsedCommand {
+  const parsed = parseArguments(args, { flags: ["echo", "json"], numbers: ["port", "count"] });
+  if (!parsed.ok) return usageError(2, `udp-sink: ${parsed.error}`, USAGE);
+  const port = parsed.value.numbers.get("port");
+  if (port === undefined || port < 1 || port > 65535 || parsed.value.rest.length > 0) {
+    return usageError(2, USAGE);
   }
   const options: SinkOptions = {
     port,
-    echo: args.value.flags.has("echo"),
-    count: args.value.numbers.get("count") ?? Number.POSITIVE_INFINITY,
-    json: args.value.flags.has("json"),
+    echo: parsed.value.flags.has("echo"),
+    count: parsed.value.numbers.get("count") ?? Number.POSITIVE_INFINITY,
+    json: parsed.value.flags.has("json"),
   };
   const socket = cx.netns.udp.open();
   const bound = socket.bind(0, options.port);
   if (!bound.ok) {
     socket.close();
-    return err({ message: `udp-sink: port ${port}: ${bound.error}`, exitCode: 1 });
+    return usageError(1, `udp-sink: port ${port}: ${bound.error}`);
   }
   return ok(new UdpSink(cx, socket, options));
 }
@@ -52,7 +54,7 @@ class UdpSink implements Command {
   #refused = 0;
   #first: Instant = 0;
   #last: Instant = 0;
-  #output: CommandOutput | undefined;
+  #output: Output | undefined;
   exitCode: number | undefined = undefined;
 
   constructor(cx: CommandContext, socket: UdpSocket, options: SinkOptions) {
@@ -90,7 +92,7 @@ class UdpSink implements Command {
     if (this.exitCode === undefined) this.#finish();
   }
 
-  poll(): CommandOutput | undefined {
+  poll(): Output | undefined {
     const output = this.#output;
     this.#output = undefined;
     return output;

@@ -108,6 +108,7 @@ export class UdpUnderlay implements Underlay, SegmentReceiver {
   readonly #queuedBy = new Ring<TxSocket>(TX_QUEUE_MAX);
   readonly #onTurn = (): void => this.#turn();
   #receiver: DatagramReceiver | undefined;
+  /** Sent since the last {@link #turn}, which comes only when the allowance is used up: never too much in one turn of the loop. */
   #sentThisTurn = 0;
   #turnArmed = false;
   #closed = false;
@@ -294,7 +295,6 @@ export class UdpUnderlay implements Underlay, SegmentReceiver {
 
   #transmit(pkt: PacketBuffer, to: string, port: number, by: TxSocket): void {
     this.#sentThisTurn++;
-    this.#armTurn();
     by.inflight.push(pkt);
     by.socket.send(pkt.bytes, pkt.head, pkt.tail - pkt.head, port, to, by.onSent);
   }

@@ -6,6 +6,8 @@ import { lastErrorIn, sizeOf } from "./log-file.ts";
 import { identify, type ProcessIdentity } from "./process-identity.ts";
 import { describeExit } from "./restart-policy.ts";
 
+const OUTSIDE_SIGNALS: ReadonlySet<string> = new Set(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"]);
+
 /** What to run. */
 export interface ChildSpec {
   readonly argv: readonly string[];
@@ -27,6 +29,7 @@ export interface ChildExit {
   /** The last error's code and text. */
   readonly errorCode: string | undefined;
   readonly errorMessage: string | undefined;
+  readonly errorRemedy: string | undefined;
 }
 
 /** One started process. */
@@ -121,9 +124,13 @@ export class Child {
     signal: string | undefined,
     failure: string | undefined,
   ): ChildExit {
-    const error = failure === undefined && code !== 0 ? lastErrorIn(log, logFrom) : undefined;
-    const how = failure === undefined ? describeExit({ code, signal }) : `it could not be started: ${failure}`;
-    const words = error === undefined ? "" : `: ${error.code === undefined ? "" : `${error.code}: `}${error.message}`;
+    // Who was killed from outside has no reason of its own to tell.
+    const own = failure === undefined && code !== 0 && !OUTSIDE_SIGNALS.has(signal ?? "");
+    const error = own ? lastErrorIn(log, logFrom) : undefined;
+    const how =
+      failure === undefined ? describeExit({ code, signal }) : `it could not be started: ${failure}`;
+    const words =
+      error === undefined ? "" : `: ${error.code === undefined ? "" : `${error.code}: `}${error.message}`;
     return {
       code,
       signal,
@@ -131,6 +138,7 @@ export class Child {
       cause: how + words,
       errorCode: error?.code,
       errorMessage: error?.message ?? failure,
+      errorRemedy: error?.remedy,
     };
   }
 }
@@ -138,6 +146,7 @@ export class Child {
 /** Our own environment for a child, without what is meant for us alone. */
 function childEnvironment(env: ChildSpec["env"]): NodeJS.ProcessEnv {
   const copy: NodeJS.ProcessEnv = { ...env };
-  for (const name of ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"]) delete copy[name];
+  for (const name of ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID"])
+    delete copy[name];
   return copy;
 }

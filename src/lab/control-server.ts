@@ -73,10 +73,13 @@ export class ControlServer {
   async #answer(request: IncomingRequest): Promise<void> {
     try {
       const supervisor = this.#supervisor();
-      if (supervisor === undefined) throw new PodloomError("PL_LAB_STARTING", "the lab is still being set up");
+      if (supervisor === undefined)
+        throw new PodloomError("PL_LAB_STARTING", "the lab is still being set up");
       switch (request.verb) {
         case "status":
-          request.done(await supervisor.status((request.args as { withStore?: unknown })?.withStore === true));
+          request.done(
+            await supervisor.status((request.args as { withStore?: unknown })?.withStore === true),
+          );
           return;
         case "get":
           request.done(await getRows(supervisor, readGetArgs(request.args)));
@@ -125,7 +128,10 @@ async function getRows(supervisor: Supervisor, args: LabGetArgs): Promise<LabGet
     }),
   );
   if (args.noun === "nodes") {
-    return { rows: nodes.map((node, i) => nodeRow(node, perNode[i]?.[0] as NodeRow | undefined)), missing: [] };
+    return {
+      rows: nodes.map((node, i) => nodeRow(node, perNode[i]?.[0] as NodeRow | undefined)),
+      missing: [],
+    };
   }
   const rows = perNode.flatMap((found) => found ?? []);
   const several = args.noun === "leases" && args.node === undefined;
@@ -137,7 +143,8 @@ function nodeRow(node: NodeProcess, said: NodeRow | undefined): NodeRow {
   const status = node.describe();
   const { restarts } = status;
   if (said === undefined) {
-    const reason = status.status === "running" ? "it has not connected yet" : (status.lastExit ?? status.status);
+    const reason =
+      status.status === "running" ? "it has not connected yet" : (status.lastExit ?? status.status);
     return {
       name: node.name,
       status: status.pid === undefined ? "Dead" : "NotReady",
@@ -156,7 +163,8 @@ function nodeRow(node: NodeProcess, said: NodeRow | undefined): NodeRow {
       ageSec: Math.floor(node.ageMs / 1000),
     };
   }
-  const memory = said.rssBytes === undefined && status.pid !== undefined ? processMemory(status.pid) : undefined;
+  const memory =
+    said.rssBytes === undefined && status.pid !== undefined ? processMemory(status.pid) : undefined;
   return {
     ...said,
     ...(status.pid === undefined ? {} : { pid: status.pid }),
@@ -211,7 +219,8 @@ function nodeWithPod(supervisor: Supervisor, pod: string): NodeProcess {
 
 function connectionOf(node: NodeProcess): Connection {
   if (node.connection !== undefined) return node.connection;
-  const why = node.status === "running" ? "has not connected yet" : `does not run (${node.lastExit ?? node.status})`;
+  const why =
+    node.status === "running" ? "has not connected yet" : `does not run (${node.lastExit ?? node.status})`;
   throw new PodloomError("PL_NODE_DOWN", `node ${node.name} ${why}`);
 }
 

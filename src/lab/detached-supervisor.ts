@@ -20,9 +20,15 @@ export function runDetachedSupervisor(): Promise<number> {
           onEvent: (event) => report({ t: "event", event }),
         });
       } catch (thrown) {
-        const known = thrown instanceof PodloomError ? thrown : new PodloomError("PL_SUPERVISOR", messageOf(thrown));
+        const known =
+          thrown instanceof PodloomError ? thrown : new PodloomError("PL_SUPERVISOR", messageOf(thrown));
         if (process.connected) {
-          const refusal = { t: "refused", code: known.code, message: known.message, remedy: known.remedy } as const;
+          const refusal = {
+            t: "refused",
+            code: known.code,
+            message: known.message,
+            remedy: known.remedy,
+          } as const;
           process.send?.(refusal, () => resolve(1));
         } else resolve(1);
         return;
@@ -48,7 +54,8 @@ export function runDetachedSupervisor(): Promise<number> {
       // Whoever started us is gone before it was content: nothing may be left behind.
       if (!kept) void supervisor?.stop();
     });
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void supervisor?.stop());
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+      process.on(signal, () => void supervisor?.stop());
     if (!process.connected) resolve(2);
   });
 }

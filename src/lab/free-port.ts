@@ -15,9 +15,13 @@ export async function freePorts(count: number, from = FIRST_PORT): Promise<numbe
     if (await isFree(port)) ports.push(port);
   }
   if (ports.length === count) return ports;
-  throw new PodloomError("PL_STORE_FAILED", `no free TCP port in ${FIRST_PORT}–${FIRST_PORT + PORTS - 1} of 127.0.0.1`, {
-    remedy: "End some labs: `podloom down --all`.",
-  });
+  throw new PodloomError(
+    "PL_STORE_FAILED",
+    `no free TCP port in ${FIRST_PORT}–${FIRST_PORT + PORTS - 1} of 127.0.0.1`,
+    {
+      remedy: "End some labs: `podloom down --all`.",
+    },
+  );
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -19,7 +19,9 @@ export function findLab(env: Environment, name: string | undefined): LabHolder {
     const found = labs.find((lab) => lab.name === name);
     if (found !== undefined) return found;
     const known = labs.length === 0 ? "none runs" : `there are ${labs.map((lab) => lab.name).join(", ")}`;
-    throw new PodloomError("PL_NO_LAB", `no lab "${name}" runs; ${known}`, { remedy: "Start one with: podloom up" });
+    throw new PodloomError("PL_NO_LAB", `no lab "${name}" runs; ${known}`, {
+      remedy: "Start one with: podloom up",
+    });
   }
   const [only, second] = labs;
   if (only === undefined) {
@@ -95,7 +97,11 @@ export async function stopLab(lab: LabHolder, timeoutMs: number): Promise<readon
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   if (!isAlive(lab.supervisor)) return killed;
-  throw new PodloomError("PL_TIMEOUT", `the supervisor of "${lab.name}", process ${lab.supervisor.pid}, does not end`, {
-    remedy: `End it with: kill -9 ${lab.supervisor.pid}`,
-  });
+  throw new PodloomError(
+    "PL_TIMEOUT",
+    `the supervisor of "${lab.name}", process ${lab.supervisor.pid}, does not end`,
+    {
+      remedy: `End it with: kill -9 ${lab.supervisor.pid}`,
+    },
+  );
 }

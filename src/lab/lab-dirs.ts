@@ -105,8 +105,10 @@ function assertOwn(folder: string): void {
 /** Creates the state folder afresh: logs of this run only, nothing of an earlier one. */
 export function makeStateDir(dirs: LabDirs): void {
   try {
-    for (const folder of [dirs.logs, dirs.nodes, dirs.store]) rmSync(folder, { recursive: true, force: true });
-    for (const folder of [dirs.logs, dirs.nodes, dirs.store]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const folder of [dirs.logs, dirs.nodes, dirs.store])
+      rmSync(folder, { recursive: true, force: true });
+    for (const folder of [dirs.logs, dirs.nodes, dirs.store])
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (thrown) {
     throw new PodloomError("PL_STATE_DIR", `cannot create ${dirs.state}: ${(thrown as Error).message}`, {
       remedy: "Set XDG_STATE_HOME to a folder that you may write to.",

@@ -83,7 +83,12 @@ export function parseLabFile(text: string): Result<LabSource, readonly LabFilePr
 export function defaultLabSource(): LabSource {
   return {
     file: labFileSchema.parse({ apiVersion: "podloom/v1", name: "podloom" }),
-    locate: (fault) => ({ at: undefined, key: keyText(fault.path), message: fault.message, remedy: fault.remedy }),
+    locate: (fault) => ({
+      at: undefined,
+      key: keyText(fault.path),
+      message: fault.message,
+      remedy: fault.remedy,
+    }),
   };
 }
 
@@ -118,7 +123,9 @@ function describeIssue(issue: Issue, above: DocPath, source: YamlSource): LabFil
   }
   const expected = describeKey(path);
   const remedy = expected === "" ? `${issue.message}.` : `Expected: ${expected}`;
-  return [{ at: source.valueAt(path), key: keyText(path), message: issueMessage(issue, path, value), remedy }];
+  return [
+    { at: source.valueAt(path), key: keyText(path), message: issueMessage(issue, path, value), remedy },
+  ];
 }
 
 /** The branch of a union that the writer had in mind: the one that fits the value's type and complains least. */
@@ -172,7 +179,7 @@ function valueText(value: unknown): string {
   if (value === null || value === undefined) return "empty";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a map of keys";
-  const text = JSON.stringify(value) ?? String(value);
+  const text = JSON.stringify(value) ?? typeof value;
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 

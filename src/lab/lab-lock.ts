@@ -45,7 +45,9 @@ export function readHolder(lock: string): LabHolder | undefined {
   try {
     const value: unknown = JSON.parse(readFileSync(lock, "utf8"));
     const holder = value as LabHolder;
-    return typeof holder?.supervisor?.pid === "number" && typeof holder.name === "string" ? holder : undefined;
+    return typeof holder?.supervisor?.pid === "number" && typeof holder.name === "string"
+      ? holder
+      : undefined;
   } catch {
     return undefined;
   }
@@ -73,9 +75,13 @@ export function ownIdentity(): ProcessIdentity {
 }
 
 function running(holder: LabHolder): PodloomError {
-  return new PodloomError("PL_LAB_RUNNING", `the lab "${holder.name}" runs already, as process ${holder.supervisor.pid}`, {
-    remedy: `Stop it with: podloom down ${holder.name}`,
-  });
+  return new PodloomError(
+    "PL_LAB_RUNNING",
+    `the lab "${holder.name}" runs already, as process ${holder.supervisor.pid}`,
+    {
+      remedy: `Stop it with: podloom down ${holder.name}`,
+    },
+  );
 }
 
 /** Creates `path` with `text` whole or not at all; false when it exists. */
@@ -104,7 +110,8 @@ function discardStale(lock: string, judged: LabHolder | undefined): void {
     return;
   }
   const moved = readHolder(aside);
-  const newer = moved !== undefined && moved.supervisor.pid !== judged?.supervisor.pid && isAlive(moved.supervisor);
+  const newer =
+    moved !== undefined && moved.supervisor.pid !== judged?.supervisor.pid && isAlive(moved.supervisor);
   if (newer) {
     try {
       linkSync(aside, lock);

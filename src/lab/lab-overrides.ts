@@ -16,7 +16,9 @@ export function applyOverrides(file: LabFile, flags: LabOverrides): Result<LabFi
   let { nodes } = file;
   if (flags.nodes !== undefined || flags.pods !== undefined) {
     if (Array.isArray(nodes)) {
-      return err("--nodes and --pods need a lab file whose nodes are { count, pods, prefix }; this one lists its nodes by name");
+      return err(
+        "--nodes and --pods need a lab file whose nodes are { count, pods, prefix }; this one lists its nodes by name",
+      );
     }
     nodes = { ...nodes, count: flags.nodes ?? nodes.count, pods: flags.pods ?? nodes.pods };
   }
@@ -24,7 +26,8 @@ export function applyOverrides(file: LabFile, flags: LabOverrides): Result<LabFi
   const checked = labFileSchema.safeParse(changed);
   if (checked.success) return ok(checked.data);
   const issue = checked.error.issues[0];
-  const flag = { nodes: "--nodes or --pods", name: "--lab", store: "--store" }[String(issue?.path[0])] ?? "a flag";
+  const flag =
+    { nodes: "--nodes or --pods", name: "--lab", store: "--store" }[String(issue?.path[0])] ?? "a flag";
   return err(`${flag} has a value that does not fit: ${overrideRule(String(issue?.path[0]))}`);
 }
 

@@ -27,7 +27,9 @@ export function refuseSharedUnderlay(lab: Lab, env: Environment): void {
     throw new PodloomError(
       "PL_UNDERLAY_IN_USE",
       `the lab "${other.name}" (process ${other.supervisor.pid}) has the same socket addresses: ${pair} overlap on this machine`,
-      { remedy: `Set another underlay.subnet in this lab's file, or stop that one: podloom down ${other.name}` },
+      {
+        remedy: `Set another underlay.subnet in this lab's file, or stop that one: podloom down ${other.name}`,
+      },
     );
   }
 }
@@ -71,7 +73,9 @@ export async function clearOrphans(dirs: LabDirs, graceMs = ORPHANS_TIMEOUT_MS):
 function readChildren(dirs: LabDirs): ProcessIdentity[] {
   try {
     const value: unknown = JSON.parse(readFileSync(dirs.children, "utf8"));
-    return Array.isArray(value) ? (value as ProcessIdentity[]).filter((child) => Number.isInteger(child?.pid)) : [];
+    return Array.isArray(value)
+      ? (value as ProcessIdentity[]).filter((child) => Number.isInteger(child?.pid))
+      : [];
   } catch {
     return [];
   }

@@ -79,7 +79,9 @@ export interface LabGetResult {
 
 /** verb `exec` of the supervisor: streams chunks, answers an {@link ExecResult}. */
 export interface LabExecArgs {
-  readonly target: { readonly t: "pod"; readonly pod: string } | { readonly t: "node"; readonly node: string };
+  readonly target:
+    | { readonly t: "pod"; readonly pod: string }
+    | { readonly t: "node"; readonly node: string };
   readonly argv: readonly string[];
 }
 
@@ -105,10 +107,27 @@ export type SupervisorEvent =
   | { readonly t: "store"; readonly store: StoreStatus }
   | { readonly t: "storeEnded"; readonly cause: string }
   | { readonly t: "storeBack" }
-  | { readonly t: "nodeStarted"; readonly name: string; readonly pid: number; readonly running: number; readonly nodes: number }
+  | {
+      readonly t: "nodeStarted";
+      readonly name: string;
+      readonly pid: number;
+      readonly running: number;
+      readonly nodes: number;
+    }
   | { readonly t: "nodeReady"; readonly name: string; readonly ready: number; readonly nodes: number }
-  | { readonly t: "nodeEnded"; readonly name: string; readonly cause: string; readonly restartInMs: number | undefined; readonly why: string }
+  | {
+      readonly t: "nodeEnded";
+      readonly name: string;
+      readonly cause: string;
+      readonly restartInMs: number | undefined;
+      readonly why: string;
+    }
   | { readonly t: "stopping" }
   | { readonly t: "stopped"; readonly killed: readonly string[] }
   /** The lab cannot run; it is being stopped. */
-  | { readonly t: "failed"; readonly code: string; readonly message: string; readonly remedy: string | undefined };
+  | {
+      readonly t: "failed";
+      readonly code: string;
+      readonly message: string;
+      readonly remedy: string | undefined;
+    };

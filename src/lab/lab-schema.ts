@@ -15,9 +15,13 @@ const NAME_RULE = "1 to 63 lower-case letters, digits and dashes, with a letter 
 const ENDPOINTS = /^http:\/\/[^\s,/]+(,http:\/\/[^\s,/]+)*$/;
 
 const name = (what: string) =>
-  z.string().regex(NAME, { error: `must be ${NAME_RULE}` }).describe(`${what}: ${NAME_RULE}.`);
+  z
+    .string()
+    .regex(NAME, { error: `must be ${NAME_RULE}` })
+    .describe(`${what}: ${NAME_RULE}.`);
 
-const address = (text: string) => z.ipv4({ error: "must be an IPv4 address like 192.168.56.2" }).describe(text);
+const address = (text: string) =>
+  z.ipv4({ error: "must be an IPv4 address like 192.168.56.2" }).describe(text);
 const cidr = (text: string) => z.cidrv4({ error: "must be a prefix like 192.168.56.0/24" }).describe(text);
 const whole = (min: number, max: number, text: string) => z.int().min(min).max(max).describe(text);
 
@@ -37,8 +41,14 @@ const network = z
   .strictObject({
     EnableIPv4: z.boolean().describe("Flannel's switch for IPv4; it must stay true.").optional(),
     Network: cidr("The pod network; every node leases a subnet of it.").default("10.244.0.0/16"),
-    SubnetLen: whole(1, 32, "Prefix length of a node's subnet; Flannel's default is 24 where that fits.").optional(),
-    SubnetMin: address("First subnet that may be leased; the default skips the first of the network.").optional(),
+    SubnetLen: whole(
+      1,
+      32,
+      "Prefix length of a node's subnet; Flannel's default is 24 where that fits.",
+    ).optional(),
+    SubnetMin: address(
+      "First subnet that may be leased; the default skips the first of the network.",
+    ).optional(),
     SubnetMax: address("Last subnet that may be leased.").optional(),
     Backend: backend.prefault({ Type: "vxlan" }),
   })
@@ -49,7 +59,9 @@ const underlay = z
     subnet: cidr("The network between the nodes.").default("192.168.56.0/24"),
     carrier: z
       .enum(["loopback", "host"])
-      .describe("loopback: each node has its own 127.x.y.z on this machine. host: the addresses are this host's own.")
+      .describe(
+        "loopback: each node has its own 127.x.y.z on this machine. host: the addresses are this host's own.",
+      )
       .default("loopback"),
     mtu: whole(576, 9000, "MTU of the underlay in bytes.").default(1500),
   })
@@ -66,7 +78,10 @@ const pod = z.union([
 ]);
 
 const pods = z
-  .union([whole(0, PODS_MAX, "How many pods; they are named <node>-pod1, <node>-pod2, …"), z.array(pod).max(PODS_MAX)])
+  .union([
+    whole(0, PODS_MAX, "How many pods; they are named <node>-pod1, <node>-pod2, …"),
+    z.array(pod).max(PODS_MAX),
+  ])
   .describe("The node's pods: a number, or a list of names.");
 
 const listedNode = z
@@ -91,10 +106,16 @@ const nodes = z
 
 const lease = z
   .strictObject({
-    ttlSec: whole(2, 86_400, "Lifetime of a lease in seconds; the default is 20, or 86400 with mode renew.").optional(),
+    ttlSec: whole(
+      2,
+      86_400,
+      "Lifetime of a lease in seconds; the default is 20, or 86400 with mode renew.",
+    ).optional(),
     mode: z
       .enum(["keepalive", "renew"])
-      .describe("keepalive: one lease kept alive, safe. renew: as flanneld does it, a new lease every ttl − 1 h.")
+      .describe(
+        "keepalive: one lease kept alive, safe. renew: as flanneld does it, a new lease every ttl − 1 h.",
+      )
       .default("keepalive"),
   })
   .describe("How a node holds its subnet.");
@@ -106,7 +127,11 @@ const restart = z
       .describe("When a node process that ended is started again.")
       .default("on-failure"),
     maxRetries: whole(0, 1000, "Restarts in a row before the supervisor gives up on a node.").default(5),
-    backoffMs: whole(0, 60_000, "Pause before the first restart in milliseconds; it doubles up to 30 s.").default(200),
+    backoffMs: whole(
+      0,
+      60_000,
+      "Pause before the first restart in milliseconds; it doubles up to 30 s.",
+    ).default(200),
   })
   .describe("What happens when a node process ends unasked.");
 
@@ -123,7 +148,9 @@ export const labFileSchema = z
         z.enum(["embedded", "etcd"]),
         z.string().regex(ENDPOINTS, { error: "must be embedded, etcd or http://host:port[,http://…]" }),
       ])
-      .describe("embedded: podloom's own. etcd: the one on PATH. http://host:port[,…]: one that runs already.")
+      .describe(
+        "embedded: podloom's own. etcd: the one on PATH. http://host:port[,…]: one that runs already.",
+      )
       .default("embedded"),
     etcdPrefix: z
       .string()

@@ -1,12 +1,13 @@
 // The store of a lab, whichever it is: started or reached, configured, watched, started again when it dies.
-import type { KeyValue } from "../control/datastore/messages.ts";
-import { NO_LEASE } from "../control/datastore/messages.ts";
+
 import { formatPrefix } from "../base/ipv4-addr.ts";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
+import type { KeyValue } from "../control/datastore/messages.ts";
+import { NO_LEASE } from "../control/datastore/messages.ts";
 import { parseLeaseAttrs } from "../control/flannel/lease-attrs.ts";
 import { emitConfigKey, parseSubnetKey, subnetsRange } from "../control/flannel/subnet-key.ts";
-import { Etcd3Transport } from "../io/etcd/etcd3-transport.ts";
 import { type EtcdTransport, StoreError } from "../io/etcd/etcd-transport.ts";
+import { Etcd3Transport } from "../io/etcd/etcd3-transport.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 import type { Child, ChildExit } from "./child-process.ts";
 import type { Environment, LabDirs } from "./lab-dirs.ts";
@@ -69,11 +70,13 @@ export class LabStore {
     const { store } = options.lab;
     const own = store.kind === "external" ? undefined : await startOwn(store.kind, options);
     const endpoints =
-      store.kind === "external" ? store.endpoints : [`http://127.0.0.1:${(own as { ports: StorePorts }).ports.client}`];
+      store.kind === "external"
+        ? store.endpoints
+        : [`http://127.0.0.1:${(own as { ports: StorePorts }).ports.client}`];
     const transport = new Etcd3Transport({ endpoints });
     try {
       const version = await versionOf(transport, endpoints);
-      const text = `${KIND_TEXT[store.kind]} ${version} at ${endpoints.join(", ")}`;
+      const text = `${describeKind(store.kind, version)} at ${endpoints.join(", ")}`;
       const status = { kind: store.kind, text, endpoints, version, pid: own?.child.pid };
       const opened = new LabStore(options, status, transport, own);
       await opened.#writeConfig();
@@ -136,7 +139,9 @@ export class LabStore {
     this.#restarts = exit.ranMs >= STABLE_MS ? 1 : this.#restarts + 1;
     this.#options.onEnded(exit);
     if (this.#restarts > RESTARTS_MAX) {
-      this.#options.onLost(new PodloomError("PL_STORE_FAILED", `the store ended ${RESTARTS_MAX} times in a row: ${exit.cause}`));
+      this.#options.onLost(
+        new PodloomError("PL_STORE_FAILED", `the store ended ${RESTARTS_MAX} times in a row: ${exit.cause}`),
+      );
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, RESTART_PAUSE_MS * 2 ** this.#restarts));
@@ -176,14 +181,20 @@ export class LabStore {
       throw new PodloomError(
         "PL_CONFIG_FOREIGN",
         `the store holds another network configuration under ${key}: ${text.slice(0, 300)}`,
-        { remedy: "Use it in the lab file's `network`, choose another etcdPrefix, or replace it with --force-config." },
+        {
+          remedy:
+            "Use it in the lab file's `network`, choose another etcdPrefix, or replace it with --force-config.",
+        },
       );
     }
     await this.#transport.put(key, value, NO_LEASE);
   }
 }
 
-const KIND_TEXT = { embedded: "embedded store, etcd", etcd: "etcd", external: "external etcd" } as const;
+function describeKind(kind: StoreStatus["kind"], version: string): string {
+  if (kind === "embedded") return "embedded etcd v3 server, in memory,";
+  return kind === "etcd" ? `etcd ${version}, started from PATH,` : `etcd ${version}, which ran before,`;
+}
 
 async function startOwn(
   kind: "embedded" | "etcd",
@@ -210,10 +221,14 @@ async function versionOf(transport: EtcdTransport, endpoints: readonly string[])
     return (await retried(() => transport.status())).version;
   } catch (thrown) {
     if (!(thrown instanceof StoreError)) throw thrown;
-    throw new PodloomError("PL_ETCD_UNREACHABLE", `no etcd answers at ${endpoints.join(", ")}: ${thrown.message}`, {
-      remedy: "Start it or correct the address; --store embedded needs none.",
-      cause: thrown,
-    });
+    throw new PodloomError(
+      "PL_ETCD_UNREACHABLE",
+      `no etcd answers at ${endpoints.join(", ")}: ${thrown.message}`,
+      {
+        remedy: "Start it or correct the address; --store embedded needs none.",
+        cause: thrown,
+      },
+    );
   }
 }
 
@@ -223,7 +238,8 @@ async function retried<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (thrown) {
-      const again = thrown instanceof StoreError && (thrown.reason === "unavailable" || thrown.reason === "timeout");
+      const again =
+        thrown instanceof StoreError && (thrown.reason === "unavailable" || thrown.reason === "timeout");
       if (!again || attempt === 4) throw thrown;
       await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** attempt));
     }

@@ -39,7 +39,12 @@ export type DetachedOrder =
 export type DetachedReport =
   | { readonly t: "event"; readonly event: SupervisorEvent }
   | { readonly t: "started"; readonly holder: LabHolder }
-  | { readonly t: "refused"; readonly code: string; readonly message: string; readonly remedy: string | undefined };
+  | {
+      readonly t: "refused";
+      readonly code: string;
+      readonly message: string;
+      readonly remedy: string | undefined;
+    };
 
 /** Starts a lab with its supervisor in this process. Rejects as {@link Supervisor.start}. */
 export async function launchHere(lab: Lab, options: LaunchOptions): Promise<LabRun> {
@@ -74,7 +79,9 @@ export async function launchDetached(lab: Lab, options: LaunchOptions): Promise<
       if (report.event.t === "stopped") killed = report.event.killed;
       options.onEvent(report.event);
     });
-    child.once("error", (error) => reject(new PodloomError("PL_SUPERVISOR", error.message, { cause: error })));
+    child.once("error", (error) =>
+      reject(new PodloomError("PL_SUPERVISOR", error.message, { cause: error })),
+    );
     child.once("exit", () => reject(supervisorGone(log)));
   });
   const finished = new Promise<PodloomError | undefined>((resolve) => {
@@ -115,7 +122,11 @@ function spawnDetached(log: string, env: Environment): ChildProcess {
   }
 }
 
-function errorOf(report: { readonly code: string; readonly message: string; readonly remedy: string | undefined }) {
+function errorOf(report: {
+  readonly code: string;
+  readonly message: string;
+  readonly remedy: string | undefined;
+}) {
   return new PodloomError(report.code, report.message, { remedy: report.remedy });
 }
 

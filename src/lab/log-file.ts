@@ -16,6 +16,8 @@ export interface LogLine {
   readonly level: string;
   readonly message: string;
   readonly code: string | undefined;
+  /** What the error says can be done about it. */
+  readonly remedy: string | undefined;
   /** Milliseconds since the epoch; undefined for a line that is no JSON. */
   readonly at: number | undefined;
   readonly raw: string;
@@ -26,13 +28,15 @@ export function parseLogLine(raw: string): LogLine {
   try {
     const value: unknown = JSON.parse(raw);
     if (typeof value === "object" && value !== null) {
-      const { level, msg, code, time, err } = value as Record<string, unknown>;
-      const errCode = typeof err === "object" && err !== null ? (err as Record<string, unknown>).code : undefined;
+      const { level, msg, code, remedy, time, err } = value as Record<string, unknown>;
+      const errCode =
+        typeof err === "object" && err !== null ? (err as Record<string, unknown>).code : undefined;
       const found = typeof code === "string" ? code : errCode;
       return {
-        level: typeof level === "number" ? (LEVEL_NAMES[level] ?? String(level)) : String(level ?? "info"),
+        level: typeof level === "number" ? (LEVEL_NAMES[level] ?? String(level)) : "info",
         message: typeof msg === "string" ? msg : raw,
         code: typeof found === "string" ? found : undefined,
+        remedy: typeof remedy === "string" ? remedy : undefined,
         at: typeof time === "number" ? time : undefined,
         raw,
       };
@@ -40,7 +44,7 @@ export function parseLogLine(raw: string): LogLine {
   } catch {
     // Text of the runtime.
   }
-  return { level: "error", message: raw, code: undefined, at: undefined, raw };
+  return { level: "error", message: raw, code: undefined, remedy: undefined, at: undefined, raw };
 }
 
 /** The last error in the last 64 KiB of a log: why its process ended, in its own words. */
@@ -123,4 +127,3 @@ export class LogFollower {
     return lines;
   }
 }
-

@@ -1,4 +1,5 @@
 // One node's process over its lives: started, connected, watched, started again by the lab's rule.
+import { join } from "node:path";
 import { formatIpv4, formatPrefix } from "../base/ipv4-addr.ts";
 import type { Connection } from "../io/ipc/connection.ts";
 import { type NodeState, TOKEN_VARIABLE } from "../io/ipc/protocol.ts";
@@ -185,23 +186,23 @@ export class NodeProcess {
 /** The command line of one node. */
 export function nodeArguments(node: LabNode, context: NodeContext): string[] {
   const { lab, dirs } = context;
-  const args = [
-    ...context.program,
-    "node",
-    ...["--name", node.name],
-    ...["--address", formatIpv4(node.address)],
-    ...["--segment", formatPrefix(lab.underlay.subnet)],
-    ...["--carrier", lab.underlay.carrier],
-    ...["--etcd", context.endpoints.join(",")],
-    ...["--etcd-prefix", lab.etcdPrefix],
-    ...["--lease-ttl", String(lab.lease.ttlSec)],
-    ...["--lease-mode", lab.lease.mode],
-    ...["--state", `${dirs.nodes}/${node.name}`],
-    ...["--control", dirs.socket],
-  ];
+  const flags = {
+    "--name": node.name,
+    "--address": formatIpv4(node.address),
+    "--segment": formatPrefix(lab.underlay.subnet),
+    "--carrier": lab.underlay.carrier,
+    "--mtu": String(lab.underlay.mtuBytes),
+    "--etcd": context.endpoints.join(","),
+    "--etcd-prefix": lab.etcdPrefix,
+    "--lease-ttl": String(lab.lease.ttlSec),
+    "--lease-mode": lab.lease.mode,
+    "--state": join(dirs.nodes, node.name),
+    "--control": dirs.socket,
+  };
+  const args = [...context.program, "node", ...Object.entries(flags).flat()];
   // Flannel renews an hour before the end; a lease too short for that is renewed at half its time.
-  if (lab.lease.mode === "renew") args.push("--lease-margin", String(Math.min(3600, Math.floor(lab.lease.ttlSec / 2))));
-  if (lab.underlay.mtuBytes !== 1500) args.push("--mtu", String(lab.underlay.mtuBytes));
+  if (lab.lease.mode === "renew")
+    args.push("--lease-margin", String(Math.min(3600, Math.floor(lab.lease.ttlSec / 2))));
   if (lab.strict) args.push("--strict");
   for (const pod of node.pods) {
     args.push("--pod", pod.ip === undefined ? pod.name : `${pod.name}=${formatIpv4(pod.ip)}`);

@@ -87,7 +87,11 @@ export function resolveLab(file: LabFile, fallbackName: string): Result<Lab, rea
     checkRoom(network, nodes, faults);
     if (subnet !== undefined && overlaps(network.network, subnet)) {
       const pair = `${formatPrefix(network.network)} overlaps the underlay ${formatPrefix(subnet)}`;
-      faults.add(["network", "Network"], `the pod network ${pair}`, "Choose another Network or underlay.subnet.");
+      faults.add(
+        ["network", "Network"],
+        `the pod network ${pair}`,
+        "Choose another Network or underlay.subnet.",
+      );
     }
   }
   if (subnet !== undefined) checkCarrier(file, nodes, faults);
@@ -101,7 +105,10 @@ export function resolveLab(file: LabFile, fallbackName: string): Result<Lab, rea
     nodes,
     store: storeChoice(file.store),
     etcdPrefix: file.etcdPrefix,
-    lease: { mode: file.lease.mode, ttlSec: file.lease.ttlSec ?? (file.lease.mode === "renew" ? 86_400 : 20) },
+    lease: {
+      mode: file.lease.mode,
+      ttlSec: file.lease.ttlSec ?? (file.lease.mode === "renew" ? 86_400 : 20),
+    },
     strict: file.strict,
     restart: file.restart,
   });
@@ -122,11 +129,19 @@ function resolveSegment(file: LabFile, faults: Faults): Prefix | undefined {
   }
   const subnet = prefixOf(cidr.value.addr, cidr.value.len);
   if (subnet.addr !== cidr.value.addr) {
-    faults.add(path, `"${file.underlay.subnet}" has bits set beyond its length`, `Write it as ${formatPrefix(subnet)}.`);
+    faults.add(
+      path,
+      `"${file.underlay.subnet}" has bits set beyond its length`,
+      `Write it as ${formatPrefix(subnet)}.`,
+    );
     return undefined;
   }
   if (subnet.len < 8 || subnet.len > 30) {
-    faults.add(path, `the prefix length must be 8 to 30, not ${subnet.len}`, "192.168.56.0/24 has room for 253 nodes.");
+    faults.add(
+      path,
+      `the prefix length must be 8 to 30, not ${subnet.len}`,
+      "192.168.56.0/24 has room for 253 nodes.",
+    );
     return undefined;
   }
   return subnet;
@@ -141,7 +156,11 @@ function resolveNodes(file: LabFile, subnet: Prefix | undefined, faults: Faults)
     const earlier = seen.get(wish.name);
     if (earlier !== undefined) {
       const remedy = "Every node needs a name of its own.";
-      faults.add(["nodes", i, "name"], `two nodes are named "${wish.name}" (nodes[${earlier}] is the other)`, remedy);
+      faults.add(
+        ["nodes", i, "name"],
+        `two nodes are named "${wish.name}" (nodes[${earlier}] is the other)`,
+        remedy,
+      );
     }
     seen.set(wish.name, i);
     if (wish.address !== undefined && subnet !== undefined) takeAddress(wish, i, subnet, taken, faults);
@@ -153,7 +172,11 @@ function resolveNodes(file: LabFile, subnet: Prefix | undefined, faults: Faults)
     if (address === undefined && subnet !== undefined) {
       const room = 2 ** (32 - subnet.len) - 3;
       const message = `${formatPrefix(subnet)} has room for ${room} nodes, the lab has ${wishes.length}`;
-      faults.add(["underlay", "subnet"], message, "Widen it, for example to 192.168.0.0/16, or run fewer nodes.");
+      faults.add(
+        ["underlay", "subnet"],
+        message,
+        "Widen it, for example to 192.168.0.0/16, or run fewer nodes.",
+      );
       break;
     }
     nodes.push({ name: wish.name, address: address ?? 0, pods: wish.pods });
@@ -173,7 +196,11 @@ type PodWishes = number | readonly (string | { readonly name: string; readonly i
 function nodeWishes(file: LabFile): NodeWish[] {
   const { nodes } = file;
   if (Array.isArray(nodes)) {
-    return nodes.map((node) => ({ name: node.name, address: node.address, pods: podWishes(node.name, node.pods ?? 2) }));
+    return nodes.map((node) => ({
+      name: node.name,
+      address: node.address,
+      pods: podWishes(node.name, node.pods ?? 2),
+    }));
   }
   return Array.from({ length: nodes.count }, (_, i) => {
     const name = `${nodes.prefix}${i + 1}`;
@@ -202,7 +229,11 @@ function takeAddress(
   const path = ["nodes", i, "address"];
   const address = parseIpv4(wish.address as string);
   if (address === undefined) {
-    faults.add(path, `"${wish.address}" is not an IPv4 address`, "Write it without leading zeros, like 192.168.56.2.");
+    faults.add(
+      path,
+      `"${wish.address}" is not an IPv4 address`,
+      "Write it without leading zeros, like 192.168.56.2.",
+    );
     return;
   }
   const text = formatIpv4(address);
@@ -223,7 +254,10 @@ function takeAddress(
 }
 
 /** Addresses that no node asked for, from .2 upward, as virtual-machine hosts number them. */
-function* freeAddresses(subnet: Prefix | undefined, taken: ReadonlyMap<Ipv4Addr, string>): Generator<Ipv4Addr, undefined> {
+function* freeAddresses(
+  subnet: Prefix | undefined,
+  taken: ReadonlyMap<Ipv4Addr, string>,
+): Generator<Ipv4Addr, undefined> {
   if (subnet === undefined) return undefined;
   const last = (subnet.addr | ~netmask(subnet.len)) >>> 0;
   for (let address = subnet.addr + 2; address < last; address++) {
@@ -254,7 +288,11 @@ function checkNetwork(file: LabFile, json: string, faults: Faults): NetConf | un
     return undefined;
   }
   if (file.network.EnableIPv4 === false) {
-    faults.add(["network", "EnableIPv4"], "podloom emulates IPv4 only, so it must be true", "Leave the key out.");
+    faults.add(
+      ["network", "EnableIPv4"],
+      "podloom emulates IPv4 only, so it must be true",
+      "Leave the key out.",
+    );
   }
   if (DirectRouting === true) {
     const remedy = "Leave the key out: every pair of nodes is then encapsulated.";
@@ -262,7 +300,11 @@ function checkNetwork(file: LabFile, json: string, faults: Faults): NetConf | un
   }
   const conf = parseNetConf(json);
   if (!conf.ok) {
-    faults.add(["network"], conf.error, "Change Network, SubnetLen, SubnetMin or SubnetMax as the message says.");
+    faults.add(
+      ["network"],
+      conf.error,
+      "Change Network, SubnetLen, SubnetMin or SubnetMax as the message says.",
+    );
     return undefined;
   }
   return conf.value;

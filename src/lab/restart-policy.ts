@@ -28,7 +28,11 @@ export function decideRestart(rule: RestartRule, exit: NodeExit, restarts: numbe
   if (inARow >= rule.maxRetries) {
     return { t: "leave", why: `it was started again ${rule.maxRetries} times in a row without success` };
   }
-  return { t: "restart", afterMs: Math.min(rule.backoffMs * 2 ** inARow, BACKOFF_MS_MAX), restarts: inARow + 1 };
+  return {
+    t: "restart",
+    afterMs: Math.min(rule.backoffMs * 2 ** inARow, BACKOFF_MS_MAX),
+    restarts: inARow + 1,
+  };
 }
 
 /** The exit in words: `exit code 1`, `signal SIGKILL`. */

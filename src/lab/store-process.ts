@@ -23,7 +23,8 @@ const READY_TIMEOUT_MS = 15_000;
  * A shell that becomes etcd and leaves a guard behind: when our end of the pipe closes, because we stop or because we were
  * killed, the guard ends etcd. etcd keeps the shell's pid.
  */
-const GUARDED = 'exec 3<&0; { cat <&3 >/dev/null; kill -TERM $$ 2>/dev/null; } & exec 3<&-; exec "$@" </dev/null';
+const GUARDED =
+  'exec 3<&0; { cat <&3 >/dev/null; kill -TERM $$ 2>/dev/null; } & exec 3<&-; exec "$@" </dev/null';
 
 /** What starting a store needs to know. */
 export interface StoreContext {
@@ -37,7 +38,9 @@ export interface StoreContext {
 }
 
 /** Picks ports and starts the store on them. @throws PodloomError PL_ETCD_MISSING, PL_STORE_FAILED */
-export async function startStore(context: StoreContext): Promise<{ readonly child: Child; readonly ports: StorePorts }> {
+export async function startStore(
+  context: StoreContext,
+): Promise<{ readonly child: Child; readonly ports: StorePorts }> {
   let from: number | undefined;
   for (let attempt = 1; ; attempt++) {
     const [client, peer] = (await freePorts(2, from)) as [number, number];
@@ -53,7 +56,9 @@ export async function startStore(context: StoreContext): Promise<{ readonly chil
 
 /** Starts the store on ports that are already its own: what happens after it has died. */
 export async function startStoreOn(context: StoreContext, ports: StorePorts): Promise<Child> {
-  const child = new Child(context.kind === "embedded" ? embeddedSpec(context, ports) : etcdSpec(context, ports));
+  const child = new Child(
+    context.kind === "embedded" ? embeddedSpec(context, ports) : etcdSpec(context, ports),
+  );
   const ready = context.kind === "embedded" ? child.firstLine.then(() => true) : poll(context, child, ports);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {

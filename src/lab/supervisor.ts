@@ -9,6 +9,7 @@ import { Logger } from "../io/logger.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import type { ChildExit } from "./child-process.ts";
 import { ControlServer } from "./control-server.ts";
+import { describeEvent } from "./describe-event.ts";
 import {
   type Environment,
   type LabDirs,
@@ -41,6 +42,8 @@ export interface SupervisorOptions {
   readonly onEvent: (event: SupervisorEvent) => void;
   /** The program and arguments that run podloom; the default is this installation. */
   readonly program?: readonly string[];
+  /** How long nodes have to leave before they are killed; {@link STOP_TIMEOUT_MS}. */
+  readonly stopTimeoutMs?: number;
 }
 
 /** The program and arguments that run this installation of podloom. */
@@ -239,7 +242,7 @@ export class Supervisor implements NodeWatcher {
     const killed: string[] = [];
     await Promise.all(
       this.nodes.map(async (node) => {
-        if (await node.stop(STOP_TIMEOUT_MS)) killed.push(node.name);
+        if (await node.stop(this.#options.stopTimeoutMs ?? STOP_TIMEOUT_MS)) killed.push(node.name);
       }),
     );
     if (await this.#store.stop(STORE_STOP_TIMEOUT_MS)) killed.push("store");
@@ -262,8 +265,8 @@ export class Supervisor implements NodeWatcher {
 
   #tell(event: SupervisorEvent): void {
     const { t, ...fields } = event;
-    const bad = t === "failed" || t === "storeEnded" || t === "nodeEnded";
-    this.#log.log(t === "failed" ? "error" : bad ? "warn" : "info", "lab", t, t === "failed" ? event.message : t, fields);
+    const level = t === "failed" ? "error" : t === "storeEnded" || t === "nodeEnded" ? "warn" : "info";
+    this.#log.log(level, "lab", t, describeEvent(event), fields);
     this.#options.onEvent(event);
   }
 }
@@ -303,11 +306,8 @@ async function open(
 function nodeFailure(name: string, exit: ChildExit, proposal: RestartDecision): PodloomError {
   if (exit.code === EXIT_ENVIRONMENT) {
     const code = exit.errorCode ?? "PL_NODE_ENVIRONMENT";
-    const inUse = code === "PL_PORT_IN_USE" || /EADDRINUSE|in use/.test(exit.errorMessage ?? "");
-    return new PodloomError(inUse ? "PL_PORT_IN_USE" : code, `node ${name}: ${exit.errorMessage ?? exit.cause}`, {
-      remedy: inUse
-        ? "`ss -ulpn` names who has the port. End that process, or set another underlay.subnet or network.Backend.Port."
-        : `\`podloom logs ${name}\` shows more.`,
+    return new PodloomError(code, `node ${name}: ${exit.errorMessage ?? exit.cause}`, {
+      remedy: exit.errorRemedy ?? `\`podloom logs ${name}\` shows more.`,
     });
   }
   const why = proposal.t === "leave" ? `; ${proposal.why}` : "";

@@ -29,7 +29,9 @@ export class YamlSource {
     const faults: YamlFault[] = this.#doc.errors.map((error) => ({
       at: this.#at(error.pos[0]),
       message:
-        error.code === "MULTIPLE_DOCS" ? "a lab file is one YAML document, without a second `---`" : error.message,
+        error.code === "MULTIPLE_DOCS"
+          ? "a lab file is one YAML document, without a second `---`"
+          : error.message,
     }));
     if (faults.length === 0) {
       try {
@@ -46,7 +48,7 @@ export class YamlSource {
   valueAt(path: DocPath): Position {
     for (let depth = path.length; depth > 0; depth--) {
       const node = this.#node(path.slice(0, depth));
-      if (node?.range != null) return this.#at(node.range[0]);
+      if (node?.range) return this.#at(node.range[0]);
     }
     return this.#start();
   }
@@ -56,7 +58,7 @@ export class YamlSource {
     const map = path.length === 0 ? this.#doc.contents : this.#node(path);
     if (isMap(map)) {
       for (const pair of map.items) {
-        if (isPair(pair) && isScalar(pair.key) && String(pair.key.value) === key && pair.key.range != null) {
+        if (isPair(pair) && isScalar(pair.key) && String(pair.key.value) === key && pair.key.range) {
           return this.#at(pair.key.range[0]);
         }
       }
@@ -71,7 +73,7 @@ export class YamlSource {
 
   #start(): Position {
     const range = this.#doc.contents?.range;
-    return range == null ? { line: 1, col: 1 } : this.#at(range[0]);
+    return range ? this.#at(range[0]) : { line: 1, col: 1 };
   }
 
   #at(offset: number): Position {

@@ -46,7 +46,7 @@ export function judgeConvergence(view: LabView, goal: "ready" | "converged"): Co
   const first = unready[0];
   if (first !== undefined) {
     const why = first.reason ?? first.state?.reason;
-    const phase = first.state?.phase ?? "not running";
+    const phase = first.state?.phase ?? (first.reason === undefined ? "starting" : "not running");
     const others = unready.length > 1 ? ` and ${unready.length - 1} more` : "";
     return verdict(`${first.name} (${phase}${why === undefined ? "" : `: ${why}`})${others}`);
   }
@@ -95,7 +95,8 @@ export async function waitForConvergence(
     options.signal?.throwIfAborted();
     // The store is asked only once every node is ready: before that the answer cannot matter.
     let view = await look(false);
-    if (options.goal === "converged" && view.nodes.every((node) => node.state?.phase === "ready")) view = await look(true);
+    if (options.goal === "converged" && view.nodes.every((node) => node.state?.phase === "ready"))
+      view = await look(true);
     const seen = judgeConvergence(view, options.goal);
     const elapsedMs = performance.now() - started;
     options.onProgress?.(seen);
@@ -104,7 +105,8 @@ export async function waitForConvergence(
   }
 }
 
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+/** Resolves after `ms`, or at once when `signal` is aborted. */
+export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer);

@@ -1,6 +1,5 @@
 // Does every pod reach every other? All ordered pairs are pinged; beyond a limit a seeded sample of them, and the result says so.
-import { SeededRng } from "../base/rng.ts";
-import { below } from "../base/rng.ts";
+import { below, SeededRng } from "../base/rng.ts";
 import type { ProbeArgs, ProbeResult } from "../io/ipc/protocol.ts";
 import { type RttSummary, summarize } from "./statistics.ts";
 

@@ -16,10 +16,10 @@ import type { StateFolder } from "./state-folder.ts";
 
 /** Packets that one turn of the event loop may move before sockets and timers have their say again. */
 const TURN_PACKETS_MAX = 256;
+/** A datagram that arrives so long after the last turn is handled at once. */
+const LULL_US = 200;
 /** Outputs that one turn may carry out. */
 const TURN_OUTPUTS_MAX = 1024;
-/** Times that one turn runs the stack, so that what a woken command sends leaves in the same turn. */
-const TURN_PASSES_MAX = 3;
 /** How long leaving the cluster may take. */
 const STOP_BOUND_MS = 3000;
 /** How long closing the sockets may take. */
@@ -71,10 +71,12 @@ export class NodeDriver {
   readonly #underlays = new Map<number, UdpUnderlay>();
   readonly #tasks = new Set<Task>();
   readonly #turnNow = (): void => this.#turn();
-  readonly #wake = (): void => this.#arm();
+  readonly #wake = (): void => this.#arrived();
   #podsWanted: boolean;
+  #started = false;
   #stateChanged = false;
   #turnArmed = false;
+  #lastTurnAt: Instant = 0;
   #timer: NodeJS.Timeout | undefined;
   #timerAt: Instant = NEVER;
   #stopTimer: NodeJS.Timeout | undefined;
@@ -118,7 +120,10 @@ export class NodeDriver {
     });
   }
 
+  /** Starts the agent; nothing happens when it was told to stop before. */
   start(): void {
+    if (this.#end !== undefined) return;
+    this.#started = true;
     this.agent.start(this.clock.now());
     this.#arm();
   }
@@ -150,11 +155,25 @@ export class NodeDriver {
   stop(revoke: boolean, why: string): void {
     if (this.#end !== undefined || this.#stopTimer !== undefined) return;
     this.#logger.log("info", "node", "stop", why, { revoke });
+    if (!this.#started) {
+      this.#finish({ code: 0, reason: why });
+      return;
+    }
     this.#stopTimer = setTimeout(() => {
       this.#logger.log("warn", "node", "stop", `the store did not answer within ${STOP_BOUND_MS} ms; the lease will expire`);
       this.#finish({ code: 0, reason: why });
     }, STOP_BOUND_MS);
     this.change((agent, now) => agent.stop(revoke, now));
+  }
+
+  /**
+   * A datagram arrived. After a lull it is worth its own turn at once: that is what a ping's round trip is made of. In a
+   * burst the stack runs once for all of it, when the socket has been read.
+   */
+  #arrived(): void {
+    if (this.#turnArmed) return;
+    if (this.clock.now() - this.#lastTurnAt < LULL_US) this.#arm();
+    else this.#turn();
   }
 
   #arm(): void {
@@ -171,11 +190,15 @@ export class NodeDriver {
     this.#turnArmed = false;
     if (this.#end !== undefined) return;
     const now = this.clock.now();
+    this.#lastTurnAt = now;
     let more = this.agent.run(now, TURN_PACKETS_MAX);
-    for (let pass = 1; this.#tasks.size > 0; pass++) {
+    if (this.#tasks.size > 0) {
       this.#wakeTasks(now);
-      if (pass === TURN_PASSES_MAX || this.agent.stack.nextDeadline() > now) break;
-      more = this.agent.run(now, TURN_PACKETS_MAX);
+      // What they sent leaves in this turn; what that brings them, if it is for this very node, they see in the next.
+      if (!more && this.agent.stack.nextDeadline() <= now) {
+        this.agent.run(now, TURN_PACKETS_MAX);
+        more = true;
+      }
     }
     const drained = this.#drain();
     if (this.#stateChanged) this.#tellState();
@@ -207,7 +230,7 @@ export class NodeDriver {
     const waitMs = Math.min(Math.ceil((deadline - this.clock.now()) / 1000), TIMER_MS_MAX);
     this.#timer = setTimeout(() => {
       this.#timerAt = NEVER;
-      this.#turn();
+      this.#arm();
     }, waitMs);
   }
 

@@ -31,7 +31,7 @@ const StopShape = z.object({ revoke: z.boolean() });
 type Verb = (request: IncomingRequest, driver: NodeDriver) => void;
 
 const VERBS: Readonly<Record<string, Verb>> = {
-  ping: (request) => request.done({}),
+  ping: (request, driver) => request.done({ name: driver.config.name, pid: process.pid }),
   state: (request, driver) => request.done(driver.state()),
   get: (request, driver) => {
     const { noun } = read(NounArgs, request);
@@ -169,5 +169,52 @@ class ExecTask implements Task {
   #close(exitCode: number): void {
     this.#command.close();
     this.#request.done({ exitCode } satisfies ExecResult);
+  }
+}
+
+function probe(request: IncomingRequest, driver: NodeDriver): void {
+  const args = read(ProbeShape, request);
+  driver.addTask(new ProbeTask(args.pod, new Prober(args, { netns: netnsOf(driver, args.pod), rng: driver.rng }), request, driver));
+}
+
+/** Many pings at once, whose results are the answer. */
+class ProbeTask implements Task {
+  readonly pod: string;
+  readonly #prober: Prober;
+  readonly #request: IncomingRequest;
+  #started = false;
+
+  constructor(pod: string, prober: Prober, request: IncomingRequest, driver: NodeDriver) {
+    this.pod = pod;
+    this.#prober = prober;
+    this.#request = request;
+    request.onInterrupt = () => driver.change((_, now) => this.#prober.interrupt(now));
+  }
+
+  get over(): boolean {
+    return this.#request.over;
+  }
+
+  wake(now: Instant): void {
+    if (this.#request.over) return;
+    if (this.#started) this.#prober.wake(now);
+    else {
+      this.#started = true;
+      this.#prober.start(now);
+    }
+    const { results } = this.#prober;
+    if (results === undefined) return;
+    this.#prober.close();
+    this.#request.done(results);
+  }
+
+  nextDeadline(): Instant {
+    return this.#request.over ? NEVER : this.#prober.nextDeadline();
+  }
+
+  cancel(why: string): void {
+    if (this.#request.over) return;
+    this.#prober.close();
+    this.#request.fail(new PodloomError("PL_POD_GONE", why));
   }
 }

@@ -50,8 +50,8 @@ export function kernelRoutes(dev: NetDevice, addrs: readonly IfAddr[], up: boole
     if (ifa.broadcast !== undefined && ifa.broadcast !== IPV4_BROADCAST)
       add("broadcast", ifa.broadcast, 32, src);
     const net = prefixOf(ifa.addr, ifa.len).addr;
-    // Nothing connected in 0/8, none for secondaries (their primary's serves), none for a bare host address.
-    if (net >>> 24 === 0 || ifa.secondary || ifa.len === 32) continue;
+    // None for the address 0, none for secondaries (their primary's serves), none for a bare host address.
+    if (net === 0 || ifa.secondary || ifa.len === 32) continue;
     if (!ifa.noPrefixRoute) add(dev.kind === "loopback" ? "local" : "unicast", net, ifa.len, src);
     if (ifa.len < 31) add("broadcast", (net | ~netmask(ifa.len)) >>> 0, 32, src);
   }

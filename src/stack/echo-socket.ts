@@ -7,11 +7,12 @@ import { ErrorQueue } from "./error-queue.ts";
 import type { IcmpLayer } from "./icmp.ts";
 import { routeReason } from "./ip/output.ts";
 import { pathMtuDiscovery } from "./ip/path-mtu.ts";
+import type { NetDevice } from "./net-device.ts";
 import type { PacketBuffer } from "./packet-buffer.ts";
 import { RCVBUF_BYTES, type SocketError, type SocketOwner } from "./socket-owner.ts";
 
 /** Most bytes of echo data in one request. */
-export const ECHO_DATA_MAX = ipv4.PACKET_LEN_MAX - ipv4.HEADER_LEN - icmp.HEADER_LEN;
+const ECHO_DATA_MAX = ipv4.PACKET_LEN_MAX - ipv4.HEADER_LEN - icmp.HEADER_LEN;
 
 /** What a reply costs of the receive buffer besides its data. */
 const REPLY_OVERHEAD_BYTES = 256;
@@ -38,6 +39,8 @@ export interface EchoOptions {
   /** One of our addresses; default: selected. */
   readonly src?: Ipv4Addr | undefined;
   readonly tos?: number | undefined;
+  /** Leave by this device, whatever the tables say (`SO_BINDTODEVICE`). */
+  readonly oif?: NetDevice | undefined;
 }
 
 /** Sends echo requests under one identifier, and receives the replies and the errors. Made by {@link IcmpLayer.openEcho}. */
@@ -74,7 +77,7 @@ export class EchoSocket {
     const at = pkt.put(icmp.HEADER_LEN + payload.length);
     pkt.bytes.set(payload, at + icmp.HEADER_LEN);
     icmp.emit(pkt.view, at, pkt.tail, icmp.Type.ECHO, 0, icmp.echoRest(this.id, seq));
-    const route = netns.ip.routeOutput(opts.src ?? 0, dst, undefined);
+    const route = netns.ip.routeOutput(opts.src ?? 0, dst, opts.oif);
     const reason = routeReason(route);
     if (route === undefined || reason !== DropReason.NOT_DROPPED) {
       netns.ip.stats.outNoRoutes++;

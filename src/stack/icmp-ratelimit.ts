@@ -5,7 +5,7 @@ import { type Instant, MS_US, SEC_US } from "../base/time.ts";
 import type { Sysctl } from "./sysctl.ts";
 
 /** A target may get this many messages at once after a silence. */
-export const PEER_BURST = 6;
+const PEER_BURST = 6;
 /** Targets remembered; the one that was new longest ago gives way, and starts with a full bucket when it comes back. */
 const PEERS = 1024;
 

@@ -26,7 +26,7 @@ export class MacTable<V> {
   readonly #salt: number;
   #high = new Int32Array(SLOTS_MIN).fill(EMPTY);
   #low = new Int32Array(SLOTS_MIN);
-  #values = new Array<V | undefined>(SLOTS_MIN).fill(undefined);
+  #values: (V | undefined)[] = Array.from({ length: SLOTS_MIN });
   #mask = SLOTS_MIN - 1;
   #size = 0;
 
@@ -123,7 +123,7 @@ export class MacTable<V> {
     const slots = high.length * 2;
     this.#high = new Int32Array(slots).fill(EMPTY);
     this.#low = new Int32Array(slots);
-    this.#values = new Array<V | undefined>(slots).fill(undefined);
+    this.#values = Array.from({ length: slots });
     this.#mask = slots - 1;
     for (let i = 0; i < high.length; i++) {
       if (high[i] === EMPTY) continue;

@@ -1,4 +1,4 @@
-import { assert } from "../base/assert.ts";
+import { AssertionError, assert } from "../base/assert.ts";
 import { DropCounters } from "../base/counters.ts";
 import { DropReason } from "../base/drop-reason.ts";
 import type { Rng } from "../base/rng.ts";
@@ -138,7 +138,7 @@ export class NetStack implements StackContext {
       const netns = all[this.#turn++] as Netns;
       if (netns.backlog.size > 0) return netns;
     }
-    assert(false, "packets are queued in no namespace");
+    throw new AssertionError("packets are queued in no namespace");
   }
 
   /** Handles at most `max` packets of a namespace; returns how many. A device that moved away meanwhile gets nothing. */

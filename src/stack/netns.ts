@@ -21,7 +21,7 @@ import { Sysctl } from "./sysctl.ts";
 import { UdpLayer } from "./udp.ts";
 
 /** Most packets that wait in one namespace (`net.core.netdev_max_backlog`). */
-export const BACKLOG_PACKETS = 1000;
+const BACKLOG_PACKETS = 1000;
 
 /** A network namespace: its devices, addresses, tables and the protocols over them. */
 export class Netns implements LinkReceiver, DeviceHome {
@@ -186,7 +186,6 @@ export class Netns implements LinkReceiver, DeviceHome {
     const secondaries = before.filter((had) => had.secondary);
     const after = ifa.secondary ? [...primaries, ...secondaries, ifa] : [...primaries, ifa, ...secondaries];
     this.#setAddresses(dev, before, after, now);
-    if (dev.up && this.sysctl.conf(dev).arpNotify) this.arp.announce(dev, ifa.addr, now);
     return ok(undefined);
   }
 

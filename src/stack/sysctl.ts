@@ -104,7 +104,7 @@ export class DevConf {
   proxyArp = false;
   /** 0 none, 1 strict (the way back must lead through this device), 2 loose (there must be a way back). @rfc 3704 */
   rpFilter = 0;
-  /** A gratuitous ARP goes out when the device comes up or gets an address. */
+  /** A gratuitous ARP for each address goes out when the device comes up. */
   arpNotify = false;
   /** Gratuitous ARP creates entries, not only updates them. */
   arpAccept = false;
@@ -241,7 +241,7 @@ export class Sysctl {
   }
 
   #knob(name: string): Knob | undefined {
-    const key = GLOBAL_KEYS[name];
+    const key = Object.hasOwn(GLOBAL_KEYS, name) ? GLOBAL_KEYS[name] : undefined;
     if (key !== undefined) return this.#globalKnob(key.field, key.min, key.max);
     if (name === "net.ipv4.ip_forward") return this.#confKnob("all", "forwarding");
     const match = /^net\.ipv4\.(conf|neigh)\.(.+)\.(\w+)$/.exec(name);

@@ -15,9 +15,9 @@ import { RCVBUF_BYTES, type SocketError, type SocketOwner } from "./socket-owner
 import type { UdpLayer } from "./udp.ts";
 
 /** Most payload bytes of one datagram, and of one super-packet. */
-export const UDP_PAYLOAD_MAX = ipv4.PACKET_LEN_MAX - ipv4.HEADER_LEN - udp.HEADER_LEN;
+const UDP_PAYLOAD_MAX = ipv4.PACKET_LEN_MAX - ipv4.HEADER_LEN - udp.HEADER_LEN;
 /** Most datagrams in one super-packet (`UDP_MAX_SEGMENTS`). */
-export const UDP_SEGMENTS_MAX = 128;
+const UDP_SEGMENTS_MAX = 128;
 
 const QUEUE = Math.floor(RCVBUF_BYTES / SMALL_BYTES);
 
@@ -196,15 +196,10 @@ export class UdpSocket {
     this.#udp.forget(this);
   }
 
-  /** How well a datagram suits this socket: -1 not at all; the higher the better. Called by {@link UdpLayer}. */
-  score(src: Ipv4Addr, srcPort: number, dst: Ipv4Addr): number {
-    let score = 0;
-    if (this.localAddr !== 0) {
-      if (this.localAddr !== dst) return -1;
-      score = 1;
-    }
-    if (this.peerPort === 0) return score;
-    return this.peerPort === srcPort && this.peerAddr === src ? score + 2 : -1;
+  /** Is what `peer` sends to `local` for this socket? Addresses may be signed or unsigned. Called by {@link UdpLayer}. */
+  takes(local: Ipv4Addr, peerPort: number, peer: Ipv4Addr): boolean {
+    if (this.localAddr !== 0 && (this.localAddr ^ local) !== 0) return false;
+    return this.peerPort === 0 || (this.peerPort === peerPort && (this.peerAddr ^ peer) === 0);
   }
 
   /** A datagram for this socket, `head` at its UDP header. Called by {@link UdpLayer}. Takes ownership. @drops SOCKET_RCVBUFF */

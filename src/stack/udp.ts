@@ -1,5 +1,5 @@
 // UDP of one namespace. Read RFC 768 and RFC 1122 section 4.1 first; follows Linux's net/ipv4/udp.c. Not implemented:
-// multicast membership, SO_REUSEPORT, corking.
+// multicast membership, SO_REUSEADDR and SO_REUSEPORT (a port of an address has one owner), corking.
 import { DropReason } from "../base/drop-reason.ts";
 import type { Ipv4Addr } from "../base/ipv4-addr.ts";
 import { below } from "../base/rng.ts";
@@ -7,6 +7,7 @@ import type { Instant } from "../base/time.ts";
 import * as icmp from "../wire/icmp.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as udp from "../wire/udp.ts";
+import { dstWord, srcWord } from "./ip/address-word.ts";
 import type { TransportHandler } from "./ip/transport-handler.ts";
 import type { Netns } from "./netns.ts";
 import type { PacketBuffer } from "./packet-buffer.ts";
@@ -60,12 +61,12 @@ export class UdpLayer implements TransportHandler {
   input(pkt: PacketBuffer, now: Instant): void {
     const view = pkt.view;
     const at = pkt.head;
-    const src = ipv4.src(view, pkt.l3);
-    const dst = ipv4.dst(view, pkt.l3);
+    const src = srcWord(view, pkt.l3);
+    const dst = dstWord(view, pkt.l3);
     let reason = udp.check(view, at, pkt.tail);
     if (reason === DropReason.NOT_DROPPED) {
       pkt.trim(udp.len(view, at));
-      reason = udp.checkChecksum(view, at, src, dst);
+      reason = udp.checkChecksum(view, at, src >>> 0, dst >>> 0);
     }
     if (reason !== DropReason.NOT_DROPPED) {
       this.stats.inErrors++;
@@ -73,50 +74,37 @@ export class UdpLayer implements TransportHandler {
       this.netns.ctx.drop(pkt, reason, now);
       return;
     }
-    const sockets = this.#ports.get(udp.dstPort(view, at));
-    const srcPort = udp.srcPort(view, at);
-    const socket = sockets === undefined ? undefined : best(sockets, src, srcPort, dst);
-    if (socket === undefined) this.#noSocket(pkt, now);
-    else if (this.netns.ip.isGroup(dst))
-      this.#inputGroup(sockets as UdpSocket[], pkt, src, srcPort, dst, now);
-    else socket.input(pkt, now);
+    const socket = this.#lookup(udp.dstPort(view, at), dst, udp.srcPort(view, at), src);
+    if (socket !== undefined) {
+      socket.input(pkt, now);
+      return;
+    }
+    this.stats.noPorts++;
+    this.netns.icmp.send(icmp.Type.DEST_UNREACH, icmp.Unreach.PORT, pkt, 0, now);
+    this.netns.ctx.drop(pkt, DropReason.NO_SOCKET, now);
   }
 
   /** An ICMP error came back about a datagram of ours: the socket that sent it hears of it. */
   error(pkt: PacketBuffer, offender: number, type: number, code: number, info: number, now: Instant): void {
     const view = pkt.view;
-    const sockets = this.#ports.get(udp.srcPort(view, offender));
-    if (sockets === undefined) return;
+    const local = ipv4.src(view, pkt.head);
     const peer = ipv4.dst(view, pkt.head);
-    const peerPort = udp.dstPort(view, offender);
-    const socket = best(sockets, peer, peerPort, ipv4.src(view, pkt.head));
+    const socket = this.#lookup(udp.srcPort(view, offender), local, udp.dstPort(view, offender), peer);
     socket?.error(pkt, offender, type, code, info, now);
   }
 
-  /** A copy for each socket that wants it. @rfc 1122#4.1.3.5 */
-  #inputGroup(
-    sockets: readonly UdpSocket[],
-    pkt: PacketBuffer,
-    src: Ipv4Addr,
-    srcPort: number,
-    dst: Ipv4Addr,
-    now: Instant,
-  ): void {
-    let last: UdpSocket | undefined;
-    for (const socket of sockets) {
-      if (socket.score(src, srcPort, dst) < 0) continue;
-      const copy = last === undefined ? undefined : this.netns.ctx.pool.clone(pkt);
-      if (copy !== undefined) last?.input(copy, now);
-      last = socket;
+  /**
+   * The socket that takes what `peer` sends to `local` (signed or unsigned): ports are not shared, so that there is one at
+   * most.
+   */
+  #lookup(localPort: number, local: Ipv4Addr, peerPort: number, peer: Ipv4Addr): UdpSocket | undefined {
+    const sockets = this.#ports.get(localPort);
+    if (sockets === undefined) return undefined;
+    for (let i = 0; i < sockets.length; i++) {
+      const socket = sockets[i] as UdpSocket;
+      if (socket.takes(local, peerPort, peer)) return socket;
     }
-    if (last === undefined) this.netns.ctx.consume(pkt);
-    else last.input(pkt, now);
-  }
-
-  #noSocket(pkt: PacketBuffer, now: Instant): void {
-    this.stats.noPorts++;
-    this.netns.icmp.send(icmp.Type.DEST_UNREACH, icmp.Unreach.PORT, pkt, 0, now);
-    this.netns.ctx.drop(pkt, DropReason.NO_SOCKET, now);
+    return undefined;
   }
 
   /** Gives `socket` the port `port` of `addr`, unless another has it. Called by {@link UdpSocket}. */
@@ -159,24 +147,4 @@ export class UdpLayer implements TransportHandler {
   close(): void {
     for (const socket of this.#open) socket.close();
   }
-}
-
-/** The socket that a datagram suits best: connected before bound to an address before bound to any. */
-function best(
-  sockets: readonly UdpSocket[],
-  src: Ipv4Addr,
-  srcPort: number,
-  dst: Ipv4Addr,
-): UdpSocket | undefined {
-  let found: UdpSocket | undefined;
-  let score = -1;
-  for (let i = 0; i < sockets.length; i++) {
-    const socket = sockets[i] as UdpSocket;
-    const s = socket.score(src, srcPort, dst);
-    if (s > score) {
-      found = socket;
-      score = s;
-    }
-  }
-  return found;
 }

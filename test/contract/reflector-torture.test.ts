@@ -26,7 +26,7 @@ const RANGE: KeyRange = { key: PREFIX, rangeEnd: prefixEnd(PREFIX) };
 class Relay {
   readonly #server: Server;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
-  frozen = false;
+  #frozen = false;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -45,6 +45,17 @@ class Relay {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** Freezes it: bytes stay in the kernel until it thaws. */
+  set frozen(frozen: boolean) {
+    this.#frozen = frozen;
+    for (const pair of this.#pairs) {
+      for (const socket of pair) {
+        if (frozen) socket.pause();
+        else socket.resume();
+      }
+    }
+  }
+
   cut(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
   }
@@ -58,22 +69,16 @@ class Relay {
     const pair = [inner, outer] as const;
     this.#pairs.add(pair);
     const pass = (from: Socket, to: Socket): void => {
-      from.on("data", (bytes: Buffer) => {
-        if (!this.frozen) to.write(bytes);
-        else void this.#thawed().then(() => to.writable && to.write(bytes));
-      });
+      from.on("data", (bytes: Buffer) => to.write(bytes));
       from.on("error", () => {});
       from.on("close", () => {
         to.destroy();
         this.#pairs.delete(pair);
       });
+      if (this.#frozen) from.pause();
     };
     pass(inner, outer);
     pass(outer, inner);
-  }
-
-  async #thawed(): Promise<void> {
-    while (this.frozen) await sleep(20);
   }
 }
 

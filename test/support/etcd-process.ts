@@ -150,7 +150,7 @@ export function hasEtcdctl(): boolean {
 }
 
 /** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
@@ -161,24 +161,24 @@ export async function freePort(): Promise<number> {
 
 function spawnStore(kind: StoreKind, port: number, dataDir: string, args: readonly string[]): ChildProcess {
   if (kind === "embedded") {
-    const argv = [STORE_MAIN, "--listen", `127.0.0.1:${port}`, "--data", dataDir, "--control-stdin", ...args];
-    return spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "pipe"] });
+    const flags = ["--listen", `127.0.0.1:${port}`, "--data", dataDir, "--control-stdin"];
+    return spawn(process.execPath, [STORE_MAIN, ...flags, ...args], { stdio: ["pipe", "pipe", "pipe"] });
   }
   // Port 0 for its peers: nobody connects, but it insists on listening.
   const client = `http://127.0.0.1:${port}`;
-  const argv = [
-    ...[
-      "--data-dir",
-      join(dataDir, "etcd"),
-      "--listen-client-urls",
-      client,
-      "--advertise-client-urls",
-      client,
-    ],
-    ...["--listen-peer-urls", "http://127.0.0.1:0", "--initial-advertise-peer-urls", "http://127.0.0.1:1"],
-    ...["--initial-cluster", "default=http://127.0.0.1:1", "--unsafe-no-fsync", "--logger", "zap"],
-    ...["--log-level", "warn", ...args],
-  ];
+  const peer = "http://127.0.0.1:1";
+  const flags = {
+    "data-dir": join(dataDir, "etcd"),
+    "listen-client-urls": client,
+    "advertise-client-urls": client,
+    "listen-peer-urls": "http://127.0.0.1:0",
+    "initial-advertise-peer-urls": peer,
+    "initial-cluster": `default=${peer}`,
+    logger: "zap",
+    "log-level": "warn",
+  };
+  const argv = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
+  argv.push("--unsafe-no-fsync", ...args);
   return spawn("setpriv", ["--pdeathsig", "KILL", "etcd", ...argv], { stdio: ["ignore", "ignore", "pipe"] });
 }
 
@@ -242,9 +242,10 @@ export class EtcdctlProcess {
     return this.#stderr;
   }
 
-  /** Feeds its stdin and closes it. */
-  input(text: string): void {
-    this.#child.stdin?.end(text);
+  /** Feeds its stdin, which stays open unless it is to be the end. */
+  input(text: string, end = true): void {
+    if (end) this.#child.stdin?.end(text);
+    else this.#child.stdin?.write(text);
   }
 
   /** Waits until its output matches. */

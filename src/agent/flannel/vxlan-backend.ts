@@ -131,7 +131,6 @@ export class VxlanBackend {
     if (!this.#fenced) return;
     this.#fenced = false;
     this.#options.host.setLink(this.device, true, now);
-    this.#installed.clear();
     for (const lease of this.#desired.values()) this.#pending.push({ t: "added", lease });
   }
 
@@ -192,6 +191,8 @@ export class VxlanBackend {
     const { host } = this.#options;
     host.neigh.del(this.device, had.subnet.addr, now);
     this.#delFdb(had.mac);
+    // The route of a device that is down is gone already.
+    if (this.#fenced) return undefined;
     const route = host.delRoute({ dst: had.subnet, via: had.subnet.addr, dev: this.device }, now);
     return route.ok ? undefined : `route to ${formatPrefix(had.subnet)}: ${route.error}`;
   }

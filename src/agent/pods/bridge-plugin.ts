@@ -121,6 +121,8 @@ export class BridgePlugin {
     host.addDevice(bridge);
     host.setLink(bridge, true, now);
     host.addAddress(bridge, { addr: (subnet.addr + 1) >>> 0, len: subnet.len }, now);
+    // As the plugin does: otherwise the gateway's MAC would change with the lowest of its ports, under the pods' feet.
+    bridge.setMac(bridge.mac, now);
     this.#bridge = bridge;
     return bridge;
   }

@@ -135,8 +135,9 @@ export type StoreEvent =
   /** The stream broke; the watch is gone. */
   | { readonly t: "watchBroken"; readonly watch: number; readonly message: string };
 
-/** The end of the range of all keys that start with `prefix` (etcd's `WithPrefix`). */
+/** The end of the range of all keys that start with `prefix` (etcd's `WithPrefix`). For the empty prefix: "\0", no end. */
 export function prefixEnd(prefix: string): string {
+  if (prefix === "") return "\0";
   // Keys are ASCII paths in practice; the last character plus one is the successor of the prefix.
   const last = prefix.charCodeAt(prefix.length - 1);
   return prefix.slice(0, -1) + String.fromCharCode(last + 1);

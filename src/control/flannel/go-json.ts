@@ -320,17 +320,27 @@ export function wellFormed(text: string): string {
 }
 
 /**
- * The last member that Go would store into a field called `name`: keys match without regard to case, and a later one
- * overwrites an earlier one.
+ * The members that Go would store into a field called `name`, one after the other: keys match without regard to case, and
+ * a later one overwrites an earlier one.
  */
 export function foldedMembers(object: GoValue & { t: "object" }, name: string): readonly GoValue[] {
-  const want = fold(name);
-  return object.members.filter((member) => fold(member.key) === want).map((member) => member.value);
+  return object.members.filter((member) => isFolded(member.key, name)).map((member) => member.value);
 }
 
-/** ASCII upper case, plus the two letters whose simple folding is ASCII: long s and the Kelvin sign. */
-function fold(text: string): string {
-  return text.replace(/[a-z\u017f\u212a]/g, (c) => c.toUpperCase().replace("\u212a", "K"));
+/** Are the two equal without regard to case? `name` is ASCII; long s and the Kelvin sign fold to ASCII letters. */
+function isFolded(key: string, name: string): boolean {
+  if (key.length !== name.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    const c = key.charCodeAt(i);
+    const a = c === 0x17f ? 0x73 : c === 0x212a ? 0x6b : c;
+    const b = name.charCodeAt(i);
+    if (a !== b && (toLower(a) !== toLower(b) || a > 0x7f)) return false;
+  }
+  return true;
+}
+
+function toLower(c: number): number {
+  return c >= 0x41 && c <= 0x5a ? c + 0x20 : c;
 }
 
 /** The text that Go's json.Marshal writes for a string: JSON, with `<`, `>`, `&`, U+2028 and U+2029 escaped. */

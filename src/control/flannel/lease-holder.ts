@@ -100,6 +100,7 @@ export class KeepaliveHolder implements LeaseHolder {
 
   request(now: Instant): void {
     this.#keeper.start(now);
+    this.#drain(now);
   }
 
   hold(held: HeldKey, now: Instant): void {

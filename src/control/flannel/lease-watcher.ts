@@ -140,7 +140,10 @@ export class SafeLeaseWatcher implements LeaseWatcher {
         { t: "added", lease: now },
       ];
     }
-    const changed = old === undefined || emitLeaseAttrs(old.attrs) !== emitLeaseAttrs(now.attrs);
+    const changed =
+      old === undefined ||
+      old.createRevision !== now.createRevision ||
+      emitLeaseAttrs(old.attrs) !== emitLeaseAttrs(now.attrs);
     return changed || always ? [{ t: "added", lease: now }] : [];
   }
 

@@ -11,24 +11,16 @@
 //     with a new lease. `acquired` comes once more, with a new epoch; if somebody else has it, `revoked`;
 //   - the key was deleted while its lease lives, or somebody wrote it: `revoked`, as flanneld ends then.
 // In renew mode any end of the key is `revoked`, as in flanneld.
-import type { Ipv4Addr, Prefix } from "../../base/ipv4-addr.ts";
-import type { Rng } from "../../base/rng.ts";
-import type { Instant } from "../../base/time.ts";
+import { type Instant, NEVER } from "../../base/time.ts";
 import { encodeUtf8 } from "../../base/utf8.ts";
-import {
-  type KeyValue,
-  type LeaseId,
-  NO_LEASE,
-  type StoreEvent,
-  type StoreOp,
-} from "../datastore/messages.ts";
-import { OpIds, PendingOps } from "../datastore/pending-ops.ts";
+import { type KeyValue, type LeaseId, NO_LEASE, type StoreEvent } from "../datastore/messages.ts";
+import { OpIds } from "../datastore/pending-ops.ts";
 import { Reflector, type ReflectorOutput, type StoreStatus } from "../datastore/reflector.ts";
-import { type LogOutput, logOutput } from "../log.ts";
-import { removeTxn } from "./claim.ts";
+import { logOutput } from "../log.ts";
 import { ConfigReader } from "./config-reader.ts";
+import { GhostCleaner } from "./ghost-cleaner.ts";
 import { type AcquirerOutput, LeaseAcquirer } from "./lease-acquirer.ts";
-import { emitLeaseAttrs, type LeaseAttrs, type OwnLease, type PeerLease } from "./lease-attrs.ts";
+import { emitLeaseAttrs, type LeaseAttrs, type OwnLease } from "./lease-attrs.ts";
 import { type HolderOutput, KeepaliveHolder, type LeaseHolder } from "./lease-holder.ts";
 import {
   type LeaseWatcher,
@@ -38,68 +30,23 @@ import {
 } from "./lease-watcher.ts";
 import type { NetConf } from "./net-conf.ts";
 import { RenewHolder } from "./renew-holder.ts";
-import { emitSubnetKey, subnetsRange } from "./subnet-key.ts";
+import { emitSubnetKey, parseSubnetKey, subnetsRange } from "./subnet-key.ts";
+import type { SubnetManagerOptions, SubnetOutput, SubnetPhase, SubnetStatus } from "./subnet-messages.ts";
 
 export type { OwnLease } from "./lease-attrs.ts";
+export type {
+  LeaseOptions,
+  SubnetManagerOptions,
+  SubnetOutput,
+  SubnetPhase,
+  SubnetStatus,
+} from "./subnet-messages.ts";
 
-/** How the subnet's etcd lease is kept: alive by keep-alives, or replaced once a day as flanneld does it. */
-export type LeaseOptions =
-  | { readonly mode: "keepalive"; readonly ttlSec: number }
-  | { readonly mode: "renew"; readonly ttlSec: number; readonly renewMarginSec: number };
-
-export interface SubnetManagerOptions {
-  /** Flannel's prefix in the store, `/coreos.com/network`. */
-  readonly prefix: string;
-  readonly publicIp: Ipv4Addr;
-  /** The subnet of the last run, from subnet.env. */
-  readonly previousSubnet: Prefix | undefined;
-  /** The etcd lease of the last run, as `acquired` gave it: by it the node knows its own orphan at once. */
-  readonly previousLease?: LeaseId;
-  readonly lease: LeaseOptions;
-  /** flanneld's quirks instead of what is safe. */
-  readonly strict: boolean;
-  readonly rng: Rng;
-}
-
-export type SubnetOutput =
-  | { readonly t: "op"; readonly op: StoreOp }
-  /** The network's configuration. Build the backend, then `acquire`. */
-  | { readonly t: "config"; readonly config: NetConf }
-  /** The subnet is ours. Comes again, for the same subnet, when it had to be claimed anew or its etcd lease was replaced. */
-  | { readonly t: "acquired"; readonly lease: OwnLease; readonly config: NetConf }
-  /** A peer's lease, new or changed. Installing it twice must do no harm. */
-  | { readonly t: "added"; readonly lease: PeerLease }
-  | { readonly t: "removed"; readonly lease: PeerLease }
-  /** All leases that there are have been reported. Once. */
-  | { readonly t: "synced" }
-  /** Stop acting as the subnet's holder, until `unfenced`. */
-  | { readonly t: "fenced"; readonly reason: string }
-  | { readonly t: "unfenced" }
-  /** The subnet was taken away. The daemon ends, with status 0 as flanneld does; nothing but operations follows. */
-  | { readonly t: "revoked" }
-  | { readonly t: "fatal"; readonly message: string }
-  | { readonly t: "stopped" }
-  | { readonly t: "status"; readonly status: StoreStatus }
-  | LogOutput;
-
-export type SubnetPhase =
-  | "idle"
-  | "config"
-  | "configured"
-  | "acquiring"
-  | "running"
-  | "reclaiming"
-  | "stopping"
-  | "ended";
-
-export interface SubnetStatus {
-  readonly phase: SubnetPhase;
-  readonly store: StoreStatus;
-  readonly own: OwnLease | undefined;
-  /** Until when the own lease may be relied on, without another answer of the store. */
-  readonly validUntil: Instant;
-  /** The leases of peers that are reported as present. */
-  readonly peers: readonly PeerLease[];
+/** What the parts have in common. `handle` answers false for an event that is not the part's. */
+interface Part {
+  handle(event: StoreEvent, now: Instant): boolean;
+  tick(now: Instant): void;
+  nextDeadline(): Instant;
 }
 
 const REVOKED = "Lease has been revoked. Shutting down daemon.";
@@ -110,7 +57,9 @@ export class SubnetManager {
   readonly #acquirer: LeaseAcquirer;
   readonly #holder: LeaseHolder;
   readonly #reflector: Reflector;
-  readonly #cleanups: PendingOps<"ghost">;
+  readonly #cleaner: GhostCleaner;
+  /** All of these, the holder first: what time has done to the lease comes before anything else. */
+  readonly #parts: readonly Part[];
   readonly #outputs: SubnetOutput[] = [];
   #phase: SubnetPhase = "idle";
   #storeStatus: StoreStatus = "Syncing";
@@ -136,7 +85,8 @@ export class SubnetManager {
         ? new KeepaliveHolder({ ttlSec: lease.ttlSec, ids, rng })
         : new RenewHolder({ ttlSec: lease.ttlSec, renewMarginSec: lease.renewMarginSec, strict, ids });
     this.#reflector = new Reflector({ range: subnetsRange(prefix), ids, rng });
-    this.#cleanups = new PendingOps(ids);
+    this.#cleaner = new GhostCleaner({ ids, rng });
+    this.#parts = [this.#holder, this.#reflector, this.#acquirer, this.#reader, this.#cleaner];
   }
 
   /** Begins to read the configuration; `config` or `fatal` follows. */
@@ -164,12 +114,16 @@ export class SubnetManager {
 
   /** Leaves: ends the watch, revokes the lease if asked to; `stopped` follows. */
   stop(revoke: boolean, now: Instant): void {
-    if (this.#phase === "stopping" || this.#phase === "ended") return;
+    if (this.#phase === "stopping") return;
+    if (this.#phase === "ended") {
+      this.#emit({ t: "stopped" });
+      return;
+    }
     this.#phase = "stopping";
     this.#reader.stop();
     this.#acquirer.stop();
     this.#reflector.stop();
-    this.#cleanups.clear();
+    this.#cleaner.stop();
     this.#holder.stop(revoke, now);
     this.#drain(now);
   }
@@ -180,24 +134,16 @@ export class SubnetManager {
     this.#holder.tick(now);
     this.#drain(now);
     if (this.#reflector.status === "Syncing" && this.#own === undefined) this.#noteReach(event);
-    const taken =
-      this.#holder.handle(event, now) ||
-      this.#reflector.handle(event, now) ||
-      this.#acquirer.handle(event, now) ||
-      this.#reader.handle(event, now);
-    if (!taken && "id" in event) this.#cleanups.settle(event.id);
+    for (const part of this.#parts) if (part.handle(event, now)) break;
     this.#drain(now);
   }
 
   /** Does what is due. Call when {@link nextDeadline} has come. */
   tick(now: Instant): void {
-    this.#holder.tick(now);
-    this.#drain(now);
-    this.#reflector.tick(now);
-    this.#acquirer.tick(now);
-    this.#reader.tick(now);
-    while (this.#cleanups.expire(now) !== undefined);
-    this.#drain(now);
+    for (const part of this.#parts) {
+      part.tick(now);
+      this.#drain(now);
+    }
   }
 
   poll(): SubnetOutput | undefined {
@@ -205,13 +151,9 @@ export class SubnetManager {
   }
 
   nextDeadline(): Instant {
-    return Math.min(
-      this.#holder.nextDeadline(),
-      this.#reflector.nextDeadline(),
-      this.#acquirer.nextDeadline(),
-      this.#reader.nextDeadline(),
-      this.#cleanups.nextDeadline(),
-    );
+    let at = NEVER;
+    for (const part of this.#parts) at = Math.min(at, part.nextDeadline());
+    return at;
   }
 
   status(): SubnetStatus {
@@ -247,8 +189,13 @@ export class SubnetManager {
         continue;
       }
       const reflected = this.#reflector.poll();
-      if (reflected === undefined) return;
-      this.#onReflector(reflected, now);
+      if (reflected !== undefined) {
+        this.#onReflector(reflected, now);
+        continue;
+      }
+      const cleaned = this.#cleaner.poll();
+      if (cleaned === undefined) return;
+      this.#emit(cleaned);
     }
   }
 
@@ -271,7 +218,7 @@ export class SubnetManager {
     switch (output.t) {
       case "needLease": {
         const { lease } = this.#holder;
-        if (lease !== undefined && this.#phase !== "reclaiming") this.#acquirer.leaseReady(lease, now);
+        if (lease !== undefined) this.#acquirer.leaseReady(lease, now);
         else this.#holder.request(now);
         return;
       }
@@ -295,18 +242,27 @@ export class SubnetManager {
   #onClaimed(claimed: AcquirerOutput & { t: "claimed" }, now: Instant): void {
     const { subnet, lease, createRevision, modRevision } = claimed;
     const attrs = this.#attrs as LeaseAttrs;
-    const { prefix, publicIp, strict } = this.#options;
-    const value = encodeUtf8(emitLeaseAttrs(attrs));
-    const key = emitSubnetKey(prefix, subnet);
-    this.#own = { subnet, lease, epoch: createRevision, attrs };
-    this.#emit({ t: "acquired", lease: this.#own, config: this.#config as NetConf });
+    const { publicIp, strict } = this.#options;
     this.#phase = "running";
-    this.#holder.hold({ key, value, publicIp, lease, createRevision, modRevision }, now);
+    this.#hold({ subnet, lease, epoch: createRevision, attrs }, modRevision, now);
     if (this.#watcher !== undefined) return;
     this.#watcher = strict
       ? new StrictLeaseWatcher({ subnet, publicIp })
       : new SafeLeaseWatcher({ subnet, publicIp });
     this.#reflector.start(now);
+  }
+
+  /** The own key is in the store as `own` says. */
+  #hold(own: OwnLease, modRevision: number, now: Instant): void {
+    const { prefix, publicIp } = this.#options;
+    this.#own = own;
+    this.#emit({ t: "acquired", lease: own, config: this.#config as NetConf });
+    const key = emitSubnetKey(prefix, own.subnet);
+    const value = encodeUtf8(emitLeaseAttrs(own.attrs));
+    this.#holder.hold(
+      { key, value, publicIp, lease: own.lease, createRevision: own.epoch, modRevision },
+      now,
+    );
   }
 
   #onHolder(output: HolderOutput, now: Instant): void {
@@ -408,22 +364,17 @@ export class SubnetManager {
       this.#holder.onGone(header.revision, wiped, now);
     } else if (wiped) {
       // A store that was restored with our key in it counts its revisions anew.
-      const { key, value, lease, createRevision, modRevision } = kv;
-      const { publicIp } = this.#options;
-      this.#holder.hold({ key, value, publicIp, lease, createRevision, modRevision }, now);
+      this.#hold({ ...own, epoch: kv.createRevision }, kv.modRevision, now);
     } else {
       this.#holder.onPut(kv, now);
     }
   }
 
-  /**
-   * A claim that was given up because no answer came may still be carried out, behind another claim that succeeded. What
-   * it leaves is a second key on our lease, which would live as long as we do.
-   */
+  /** A second key on our lease. */
   #removeGhost(kv: KeyValue, now: Instant): void {
-    if (this.#options.strict || kv.lease === NO_LEASE || kv.lease !== this.#own?.lease) return;
-    this.#emit(logOutput("warn", `${kv.key} was left by a claim that came too late: deleting it`));
-    this.#emit({ t: "op", op: removeTxn(this.#cleanups.issue("ghost", now), kv, false) });
+    const own = this.#own?.lease;
+    if (this.#options.strict || own === undefined || own === NO_LEASE || kv.lease !== own) return;
+    if (parseSubnetKey(kv.key) !== undefined) this.#cleaner.remove(kv, now);
   }
 
   get #ownKey(): string | undefined {
@@ -450,7 +401,7 @@ export class SubnetManager {
     this.#reader.stop();
     this.#acquirer.stop();
     this.#reflector.stop();
-    this.#cleanups.clear();
+    this.#cleaner.stop();
     this.#holder.stop(true, now);
     // Its operations must be out before the end is said.
     for (let out = this.#holder.poll(); out !== undefined; out = this.#holder.poll())

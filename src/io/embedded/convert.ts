@@ -1,4 +1,5 @@
 // From etcd's messages to the store's operations and back. Nothing here decides anything.
+import { unreachable } from "../../base/assert.ts";
 import { NO_LEASE } from "../../control/datastore/messages.ts";
 import { bytesOfKey, KEYSPACE_END, keyOfBytes, type Span } from "./byte-key.ts";
 import {
@@ -59,7 +60,7 @@ function numberOf(int64: string | undefined): number {
  *   as it came off the wire (reads), and takes the former for "\0". In writes, which pass through its log, the difference is
  *   lost. A client that sends empty fields must meet the same here.
  */
-export function spanOf(key: Buffer | undefined, rangeEnd: Buffer | undefined, emptyIsOpen = false): Span {
+function spanOf(key: Buffer | undefined, rangeEnd: Buffer | undefined, emptyIsOpen = false): Span {
   const from = key === undefined ? "" : keyOfBytes(key);
   if (rangeEnd === undefined) return { key: from, end: undefined };
   if (rangeEnd.length === 0) return { key: from, end: emptyIsOpen ? KEYSPACE_END : undefined };
@@ -153,7 +154,7 @@ function requestOp(op: RequestOpIn, isRead: boolean): RequestOp {
   return { t: "empty" };
 }
 
-export function keyValueOut(kv: KeyValue, keysOnly = false): KeyValueOut {
+function keyValueOut(kv: KeyValue, keysOnly = false): KeyValueOut {
   return {
     key: bytesOfKey(kv.key),
     create_revision: kv.createRevision,
@@ -197,6 +198,8 @@ function responseOpOut(reply: RequestReply): ResponseOpOut {
       return { response_delete_range: deleteOut(header, reply) };
     case "txn":
       return { response_txn: txnOut(header, reply) };
+    default:
+      return unreachable(reply);
   }
 }
 

@@ -119,7 +119,6 @@ export class Lessor {
   /** All leases get their full time to live again: what etcd does after an election, we do after a stall. */
   extendAll(now: Instant): void {
     for (const lease of this.#leases.values()) this.#refresh(lease, now);
-    this.#expired = [];
   }
 
   /** The leases that have run out, at most `budget` of them; each has still to be revoked. */

@@ -170,8 +170,8 @@ export class Mvcc {
   }
 
   /**
-   * Frees versions that no reader can ask for any more, at most `budget` of them. Returns how many it looked at. The log keeps the changes of
-   * the compact revision itself: a watch may start there.
+   * Frees versions that no reader can ask for any more, at most `budget` of them, and returns how many it looked at. The log
+   * keeps the changes of the compact revision itself: a watch may start there.
    */
   prune(budget: number): number {
     if (this.#pruned) return 0;

@@ -11,7 +11,7 @@ import { clusterService, maintenanceService } from "./member-services.ts";
 import type { Sized, WatchResponseOut } from "./rpc-messages.ts";
 import { REQUEST_BYTES_MAX, ServiceContext } from "./service-context.ts";
 import { Store } from "./store.ts";
-import { EncodedMessage, watchService } from "./watch-service.ts";
+import { type EncodedMessage, watchService } from "./watch-service.ts";
 
 /** Log entries or so of background work between two turns of the event loop. */
 const WORK_BUDGET = 20_000;

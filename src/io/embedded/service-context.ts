@@ -49,7 +49,7 @@ export interface CallFailure {
 }
 
 /** What went wrong, for the client. A fault of ours is not hidden behind a status: it is rethrown and ends the process. */
-export function failureOf(thrown: unknown): CallFailure {
+function failureOf(thrown: unknown): CallFailure {
   if (thrown instanceof RpcError) return { code: thrown.grpcCode, details: thrown.message };
   throw thrown;
 }

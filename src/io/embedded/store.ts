@@ -1,6 +1,6 @@
 // The embedded etcd without its sockets: key space, leases and watches joined. Every change of state goes through this class
 // and ends in #commit(), the one place that makes a revision visible. Pure logic: `now` is an argument.
-import { assert } from "../../base/assert.ts";
+import { assert, unreachable } from "../../base/assert.ts";
 import type { Rng } from "../../base/rng.ts";
 import { type Instant, MS_US, SEC_US } from "../../base/time.ts";
 import type { LeaseId } from "../../control/datastore/messages.ts";
@@ -210,6 +210,8 @@ export class Store {
         return this.#applyDelete(op);
       case "empty":
         return refuse(Refused.KEY_NOT_FOUND);
+      default:
+        return unreachable(op);
     }
   }
 }

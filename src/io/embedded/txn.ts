@@ -18,7 +18,7 @@ import {
 } from "./operations.ts";
 
 /** Operations on one level; what a level uses is not there for the levels below it. */
-export const TXN_OPS_MAX = 128;
+const TXN_OPS_MAX = 128;
 
 /** Refuses a request whose shape is wrong, whatever the state. */
 export function checkTxn(txn: TxnOp, opsMax = TXN_OPS_MAX): void {
@@ -105,7 +105,7 @@ export function decide(mvcc: Mvcc, txn: TxnOp, path: boolean[] = []): boolean[] 
 }
 
 /** Walks the operations that `path` selects. */
-export function forEachChosen(txn: TxnOp, path: readonly boolean[], visit: (op: RequestOp) => void): void {
+function forEachChosen(txn: TxnOp, path: readonly boolean[], visit: (op: RequestOp) => void): void {
   walk(txn, path, 0, visit);
 }
 
@@ -137,7 +137,7 @@ function validatePut(mvcc: Mvcc, lessor: Lessor, op: PutOp): void {
 }
 
 /** Does the compare hold for every key of its range? Of an empty range, values never compare and the rest is 0. */
-export function holds(mvcc: Mvcc, compare: CompareOp): boolean {
+function holds(mvcc: Mvcc, compare: CompareOp): boolean {
   if (compare.span.end === undefined) return compareKey(compare, mvcc.get(compare.span.key));
   const { kvs } = mvcc.range(compare.span, 0, 0);
   if (kvs.length === 0) return compareKey(compare, undefined);

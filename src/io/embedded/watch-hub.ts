@@ -8,7 +8,7 @@ import { isTombstone, type KeyValue } from "./operations.ts";
 import { WatchIndex } from "./watch-index.ts";
 
 /** Stands for "no watcher": in a refusal, and in a progress report that is for the whole stream. */
-export const NO_WATCH_ID = -1;
+const NO_WATCH_ID = -1;
 
 const SLICE: HistoryLimits = { revisions: 1000, bytes: 1 << 20, scan: 20_000 };
 

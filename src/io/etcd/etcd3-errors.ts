@@ -62,7 +62,7 @@ function reasonOf(status: number, text: string): StoreErrorCode {
   if (text.includes("requested lease not found")) return "leaseNotFound";
   if (text.includes("has been compacted")) return "compacted";
   if (text.includes("database space exceeded")) return "noSpace";
-  if (text.includes("user name is empty") || text.includes("authentication is not enabled")) return "denied";
+  if (/user name is empty|authentication (is not enabled|failed)/.test(text)) return "denied";
   switch (status) {
     case Status.UNAVAILABLE:
     case Status.CANCELLED:

@@ -12,14 +12,13 @@ export interface IpStats {
   inUnknownProtos: number;
   /** Shorter than their header says. */
   inTruncatedPkts: number;
-  /** Sound, but dropped (no memory, for example). */
-  inDiscards: number;
   /** Handed to a transport protocol. */
   inDelivers: number;
   /** Passed on to the next hop. */
   forwDatagrams: number;
   /** Sent by this host. */
   outRequests: number;
+  /** Of our own, too long to be sent whole and not to be fragmented. */
   outDiscards: number;
   outNoRoutes: number;
   /** Fragments received that needed reassembly. */
@@ -44,7 +43,6 @@ export function newIpStats(): IpStats {
     inNoRoutes: 0,
     inUnknownProtos: 0,
     inTruncatedPkts: 0,
-    inDiscards: 0,
     inDelivers: 0,
     forwDatagrams: 0,
     outRequests: 0,

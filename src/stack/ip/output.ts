@@ -1,6 +1,6 @@
 // IPv4 output: what Linux does from ip_route_output_key to ip_finish_output. Read RFC 1122 section 3.3 first.
 import { DropReason } from "../../base/drop-reason.ts";
-import { IPV4_BROADCAST, type Ipv4Addr, isLoopback, isMulticast } from "../../base/ipv4-addr.ts";
+import { type Ipv4Addr, isLoopback, isMulticast } from "../../base/ipv4-addr.ts";
 import type { Instant } from "../../base/time.ts";
 import { EtherType } from "../../wire/ethernet.ts";
 import * as icmp from "../../wire/icmp.ts";
@@ -8,7 +8,7 @@ import * as ipv4 from "../../wire/ipv4.ts";
 import { gsoNetworkLen, gsoSegments, segment } from "../gso.ts";
 import type { NetDevice } from "../net-device.ts";
 import type { PacketBuffer } from "../packet-buffer.ts";
-import type { Route } from "../route.ts";
+import type { Route, RouteType } from "../route.ts";
 import { dstWord, isLimitedBroadcast, isZeronet } from "./address-word.ts";
 import { fragment } from "./fragment.ts";
 import type { Ipv4Layer } from "./ipv4-layer.ts";
@@ -19,21 +19,18 @@ export function networkBytes(pkt: PacketBuffer): number {
   return pkt.gsoSize === 0 ? pkt.tail - pkt.l3 : gsoNetworkLen(pkt);
 }
 
+const REASONS: { readonly [T in RouteType]: DropReason } = {
+  unicast: DropReason.NOT_DROPPED,
+  local: DropReason.NOT_DROPPED,
+  broadcast: DropReason.NOT_DROPPED,
+  unreachable: DropReason.ROUTE_UNREACHABLE,
+  prohibit: DropReason.ROUTE_PROHIBIT,
+  blackhole: DropReason.ROUTE_BLACKHOLE,
+};
+
 /** Why nothing can be sent by `route`; NOT_DROPPED when something can. */
 export function routeReason(route: Route | undefined): DropReason {
-  if (route === undefined) return DropReason.IP_OUTNOROUTES;
-  switch (route.type) {
-    case "unreachable":
-      return DropReason.ROUTE_UNREACHABLE;
-    case "prohibit":
-      return DropReason.ROUTE_PROHIBIT;
-    case "blackhole":
-      return DropReason.ROUTE_BLACKHOLE;
-    case "unicast":
-    case "local":
-    case "broadcast":
-      return DropReason.NOT_DROPPED;
-  }
+  return route === undefined ? DropReason.IP_OUTNOROUTES : REASONS[route.type];
 }
 
 /** `ip_route_output_key`. See {@link Ipv4Layer.routeOutput}. */
@@ -144,7 +141,7 @@ export function output(ip: Ipv4Layer, pkt: PacketBuffer, route: Route, now: Inst
   const ours = pkt.iif === 0;
   const group = route.type === "broadcast" || isMulticast(dst) || isLimitedBroadcast(dst);
   if (group && ours) outputGroup(ip, pkt, route, dst, now);
-  const nexthop = group ? (isMulticast(dst) ? dst : IPV4_BROADCAST) : (route.via ?? dst);
+  const nexthop = group ? dst : (route.via ?? dst);
   // What we forward sees the device's MTU only (`net.ipv4.ip_forward_use_pmtu` is 0): a third party could lower ours.
   const mtuBytes = ours ? pathMtu(ip, route, dst, now) : dev.mtuBytes;
   if (networkBytes(pkt) > mtuBytes) outputTooBig(ip, pkt, dev, nexthop, mtuBytes, now);

@@ -15,9 +15,9 @@ export function pathMtuDiscovery(df: boolean | undefined): number {
 }
 
 /** `net.ipv4.route.min_pmtu`: nobody may talk us below this. */
-export const MIN_PMTU_BYTES = 552;
+const MIN_PMTU_BYTES = 552;
 /** `net.ipv4.route.mtu_expires`. */
-export const PMTU_EXPIRES_US = 600 * SEC_US;
+const PMTU_EXPIRES_US = 600 * SEC_US;
 /** Destinations remembered at once; the one learnt longest ago gives way. */
 const CAPACITY = 1024;
 

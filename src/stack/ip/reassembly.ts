@@ -39,6 +39,11 @@ export class Reassembly {
     this.#timer = new Timer((now) => this.#expire(now));
   }
 
+  /** Senders with a datagram under way. */
+  get sources(): number {
+    return this.#sources.size;
+  }
+
   /**
    * Takes a fragment (`l3` and `head` at its IP header, checked). The whole packet, `l3` and `head` at its header, when
    * this was the missing piece; the caller owns it.

@@ -1,7 +1,7 @@
 // ARP: who has an address, and who answers for it. Read RFC 826 first, then net/ipv4/arp.c of Linux. Not here: ARP filter,
 // private VLANs, entries of `ip neigh add proxy`.
 import { DropReason } from "../../base/drop-reason.ts";
-import { type Ipv4Addr, isLoopback, isMulticast } from "../../base/ipv4-addr.ts";
+import { IPV4_BROADCAST, type Ipv4Addr, isLoopback, isMulticast } from "../../base/ipv4-addr.ts";
 import { MAC_BROADCAST, type MacAddr } from "../../base/mac-addr.ts";
 import { below } from "../../base/rng.ts";
 import type { Instant } from "../../base/time.ts";
@@ -106,7 +106,7 @@ export class Arp {
 
   /** What an IP packet from `sip` to `tip` would meet here; undefined when it would be dropped (`ip_route_input`). */
   #routeType(dev: NetDevice, conf: DevConf, sip: Ipv4Addr, tip: Ipv4Addr): RouteType | undefined {
-    if (checkAddresses(sip, tip, conf) !== DropReason.NOT_DROPPED) return undefined;
+    if (tip === IPV4_BROADCAST || checkAddresses(sip, tip, conf) !== DropReason.NOT_DROPPED) return undefined;
     const route = this.#netns.fib.lookup(tip);
     if (route === undefined || validateSource(this.#netns, dev, conf, sip) !== DropReason.NOT_DROPPED) {
       return undefined;
@@ -120,7 +120,9 @@ export class Arp {
       case 1:
         return !this.#netns.addresses(dev).some((ifa) => ifa.addr === tip);
       case 2:
-        return !this.#netns.addresses(dev).some((ifa) => ifa.addr === tip && inSubnet(ifa, sip));
+        return !this.#netns
+          .addresses(dev)
+          .some((ifa) => ifa.addr === tip && (sip === 0 || inSubnet(ifa, sip)));
       case 8:
         return true;
       default:

@@ -69,6 +69,11 @@ export class NeighTable {
       this.#resolve(entry, pkt, dev, nexthop >>> 0, now);
       return;
     }
+    this.#sendTo(entry, pkt, now);
+  }
+
+  /** The address is known. Using one that is out of date sets its verification going. */
+  #sendTo(entry: NeighEntry, pkt: PacketBuffer, now: Instant): void {
     if (entry.state === "STALE") this.#step(entry, SEND, now);
     transmit(entry, pkt, now);
   }
@@ -97,7 +102,7 @@ export class NeighTable {
       return;
     }
     if (entry.mac !== undefined) {
-      transmit(entry, pkt, now);
+      this.#sendTo(entry, pkt, now);
       return;
     }
     const next = step(entry.nud, SEND, now, this.#parms(dev, now));
@@ -260,7 +265,7 @@ export class NeighTable {
   #sendQueue(entry: NeighEntry, now: Instant): void {
     const queue = entry.queue;
     if (queue === undefined) return;
-    for (let left = queue.size; left > 0; left--) transmit(entry, queue.shift() as PacketBuffer, now);
+    for (let left = queue.size; left > 0; left--) this.#sendTo(entry, queue.shift() as PacketBuffer, now);
   }
 
   /** `arp_error_report`: who sent what waited is told. */

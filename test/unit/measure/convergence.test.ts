@@ -11,7 +11,12 @@ function state(name: string, change: Partial<NodeState> = {}): NodeState {
 function view(first: NodeState | undefined, storeLeases: readonly string[] | undefined = LEASES): LabView {
   return {
     nodes: [
-      { name: "a", state: first, pods: ["a-pod1"], ...(first === undefined ? { reason: "exit code 1" } : {}) },
+      {
+        name: "a",
+        state: first,
+        pods: ["a-pod1"],
+        ...(first === undefined ? { reason: "exit code 1" } : {}),
+      },
       { name: "b", state: state("b"), pods: ["b-pod1"] },
     ],
     storeLeases,
@@ -31,13 +36,29 @@ describe("judgeConvergence", () => {
 
   const cases: readonly (readonly [string, LabView, string])[] = [
     ["a dead node", view(undefined), "a (not running: exit code 1)"],
-    ["a fenced node", view(state("a", { phase: "fenced", reason: "lease expired" })), "a (fenced: lease expired)"],
+    [
+      "a fenced node",
+      view(state("a", { phase: "fenced", reason: "lease expired" })),
+      "a (fenced: lease expired)",
+    ],
     ["a node without its pods", view(state("a", { pods: [] })), "a (1 pods to attach)"],
     ["a node that lags", view(state("a", { leases: ["10.244.1.0/24"] })), "a lists 1 of 2 leases"],
-    ["a node with a lease too many", view(state("a", { leases: [...LEASES, "10.244.9.0/24"] })), "a lists 3 of 2 leases"],
+    [
+      "a node with a lease too many",
+      view(state("a", { leases: [...LEASES, "10.244.9.0/24"] })),
+      "a lists 3 of 2 leases",
+    ],
     // As many leases as the store, but others: counting would not notice.
-    ["a stale list of the right length", view(state("a", { leases: ["10.244.1.0/24", "10.244.9.0/24"] })), "a lists 2 of 2 leases"],
-    ["all nodes agreeing on what the store does not hold", view(state("a"), []), "a lists 2 of 0 leases and 1 more"],
+    [
+      "a stale list of the right length",
+      view(state("a", { leases: ["10.244.1.0/24", "10.244.9.0/24"] })),
+      "a lists 2 of 2 leases",
+    ],
+    [
+      "all nodes agreeing on what the store does not hold",
+      view(state("a"), []),
+      "a lists 2 of 0 leases and 1 more",
+    ],
   ];
   for (const [name, look, waitingFor] of cases) {
     test(`not with ${name}`, () => {
@@ -59,7 +80,9 @@ describe("waitForConvergence", () => {
     const result = await waitForConvergence(
       (withStore) => {
         looks.push(withStore);
-        return Promise.resolve(view(++n < 2 ? state("a", { phase: "acquiring" }) : state("a"), withStore ? LEASES : undefined));
+        return Promise.resolve(
+          view(++n < 2 ? state("a", { phase: "acquiring" }) : state("a"), withStore ? LEASES : undefined),
+        );
       },
       { goal: "converged", timeoutMs: 5000, pollMs: 1 },
     );
@@ -68,7 +91,11 @@ describe("waitForConvergence", () => {
   });
 
   test("gives up in time and says what for it waited", async () => {
-    const result = await waitForConvergence(() => Promise.resolve(view(undefined)), { goal: "ready", timeoutMs: 20, pollMs: 5 });
+    const result = await waitForConvergence(() => Promise.resolve(view(undefined)), {
+      goal: "ready",
+      timeoutMs: 20,
+      pollMs: 5,
+    });
     expect(result).toMatchObject({ converged: false, waitingFor: "a (not running: exit code 1)" });
   });
 

@@ -3,14 +3,18 @@ import { describe, expect, test } from "vitest";
 import type { ProbeArgs, ProbeResult } from "../../../src/io/ipc/protocol.ts";
 import {
   measureReachability,
-  planPairs,
   type PodAddress,
+  planPairs,
   REACHABILITY_DEFAULTS,
 } from "../../../src/measure/reachability.ts";
 import { summarize } from "../../../src/measure/statistics.ts";
 
 function pods(count: number): PodAddress[] {
-  return Array.from({ length: count }, (_, i) => ({ name: `p${i}`, node: `n${i % 3}`, ip: `10.244.${i >> 8}.${i & 255}` }));
+  return Array.from({ length: count }, (_, i) => ({
+    name: `p${i}`,
+    node: `n${i % 3}`,
+    ip: `10.244.${i >> 8}.${i & 255}`,
+  }));
 }
 
 const reply = (target: string, rttUs: number[], sent = rttUs.length): ProbeResult => ({
@@ -30,16 +34,23 @@ describe("planPairs", () => {
 
   test("beyond the limit a sample: exactly so many, no pair twice, none with itself, the same for the same seed", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 3, max: 60 }), fc.integer({ min: 1, max: 300 }), fc.nat(), (n, max, seed) => {
-        const all = n * (n - 1);
-        const plan = planPairs(pods(n), max, seed);
-        const names = plan.targets.flatMap(([from, targets]) => targets.map((to) => `${from.name}>${to.name}`));
-        expect(names).toHaveLength(Math.min(all, max));
-        expect(plan.count).toBe(names.length);
-        expect(new Set(names).size).toBe(names.length);
-        expect(names.some((name) => name.split(">")[0] === name.split(">")[1])).toBe(false);
-        expect(planPairs(pods(n), max, seed)).toEqual(plan);
-      }),
+      fc.property(
+        fc.integer({ min: 3, max: 60 }),
+        fc.integer({ min: 1, max: 300 }),
+        fc.nat(),
+        (n, max, seed) => {
+          const all = n * (n - 1);
+          const plan = planPairs(pods(n), max, seed);
+          const names = plan.targets.flatMap(([from, targets]) =>
+            targets.map((to) => `${from.name}>${to.name}`),
+          );
+          expect(names).toHaveLength(Math.min(all, max));
+          expect(plan.count).toBe(names.length);
+          expect(new Set(names).size).toBe(names.length);
+          expect(names.some((name) => name.split(">")[0] === name.split(">")[1])).toBe(false);
+          expect(planPairs(pods(n), max, seed)).toEqual(plan);
+        },
+      ),
       { numRuns: 50 },
     );
   });
@@ -67,7 +78,13 @@ describe("measureReachability", () => {
       options,
     );
     expect(asked).toHaveLength(3);
-    expect(result).toMatchObject({ pairsTotal: 6, sampleSeed: undefined, sent: 18, received: 15, pairsWithLoss: 1 });
+    expect(result).toMatchObject({
+      pairsTotal: 6,
+      sampleSeed: undefined,
+      sent: 18,
+      received: 15,
+      pairsWithLoss: 1,
+    });
     expect(result.rtt).toMatchObject({ count: 10, minUs: 100, medianUs: 200, maxUs: 300 });
     expect(result.pairs[0]).toEqual({
       from: "p0",
@@ -85,7 +102,8 @@ describe("measureReachability", () => {
   });
 
   test("says that it took a sample", async () => {
-    const probe = (args: ProbeArgs): Promise<ProbeResult[]> => Promise.resolve(args.targets.map((t) => reply(t, [1, 1, 1])));
+    const probe = (args: ProbeArgs): Promise<ProbeResult[]> =>
+      Promise.resolve(args.targets.map((t) => reply(t, [1, 1, 1])));
     const result = await measureReachability({ probe }, pods(20), { ...options, pairsMax: 50, seed: 7 });
     expect(result).toMatchObject({ pairsTotal: 380, sampleSeed: 7, pairsWithLoss: 0 });
     expect(result.pairs).toHaveLength(50);
@@ -97,13 +115,23 @@ describe("measureReachability", () => {
       abort.abort(new Error("enough"));
       return Promise.resolve(args.targets.map((t) => reply(t, [1])));
     };
-    const measuring = measureReachability({ probe }, pods(9), { ...options, concurrency: 1, signal: abort.signal });
+    const measuring = measureReachability({ probe }, pods(9), {
+      ...options,
+      concurrency: 1,
+      signal: abort.signal,
+    });
     await expect(measuring).rejects.toThrow("enough");
   });
 });
 
 test("the p99 of a hundred samples is between the two largest, the median between the middle ones", () => {
   const samples = Array.from({ length: 100 }, (_, i) => i + 1).reverse();
-  expect(summarize(samples)).toMatchObject({ count: 100, minUs: 1, medianUs: 50.5, p99Us: 99.01, maxUs: 100 });
+  expect(summarize(samples)).toMatchObject({
+    count: 100,
+    minUs: 1,
+    medianUs: 50.5,
+    p99Us: 99.01,
+    maxUs: 100,
+  });
   expect(summarize([])).toBeUndefined();
 });

@@ -69,6 +69,29 @@ describe("echo", () => {
     end(h);
   });
 
+  test("a reply is a packet of our own: without the request's mark, and cut to the path MTU", () => {
+    const h = host();
+    h.netns.ip.pmtu.learn(PEER, 600, 1500, 0);
+    const marks: number[] = [];
+    h.eth0.tap = {
+      seen(_dev, direction, pkt) {
+        if (direction === "tx") marks.push(pkt.mark);
+      },
+    };
+    const packet = ipPacket({ ...echo, payload: message(8, 0, 1, new Uint8Array(1000)) });
+    const pkt = h.stack.pool.acquire(packet.length);
+    if (pkt === undefined) throw new Error("pool");
+    pkt.l3 = pkt.put(packet.length);
+    pkt.bytes.set(packet, pkt.l3);
+    pkt.dev = h.eth0;
+    pkt.iif = h.eth0.ifindex;
+    pkt.mark = 7;
+    h.netns.ip.input(pkt, 0);
+    expect(h.eth0.takeIp().map((p) => p.byteLength)).toEqual([596, 452]);
+    expect(marks).toEqual([0, 0]);
+    end(h);
+  });
+
   test("replies are not rate limited", () => {
     const h = host();
     for (let i = 0; i < 100; i++) h.eth0.receiveFrame(ipPacket(echo), 0);
@@ -141,6 +164,16 @@ describe("errors that are sent", () => {
     { name: "about ICMP without a type", spec: forwarded(new Uint8Array(0)) },
     { name: "about a later fragment", spec: { ...unknownProtocol, dst: ipv4("192.0.2.1"), offset: 8 } },
     { name: "about a broadcast", spec: { ...unknownProtocol, dst: 0xffffffff }, frameDst: MAC_BROADCAST },
+    { name: "about a broadcast in a unicast frame", spec: { ...unknownProtocol, dst: ipv4("10.0.0.255") } },
+    {
+      name: "about a broadcast frame",
+      spec: { ...unknownProtocol, options: [7, 40, 0, 0] },
+      frameDst: MAC_BROADCAST,
+    },
+    {
+      name: "to a broadcast address",
+      spec: { ...unknownProtocol, src: ipv4("10.0.0.255"), options: [7, 40, 0, 0] },
+    },
     {
       name: "about a subnet broadcast",
       spec: { ...unknownProtocol, dst: ipv4("10.0.0.255") },
@@ -160,6 +193,23 @@ describe("errors that are sent", () => {
     expect(h.stack.drops.total).toBe(1);
     expect(h.eth0.takeIp()).toHaveLength(0);
     end(h);
+  });
+
+  test("never to a loopback address that came from outside", () => {
+    const h = host({ "net.ipv4.conf.eth0.route_localnet": "1", "net.ipv4.conf.eth0.accept_local": "1" });
+    h.eth0.receiveFrame(ipPacket({ ...unknownProtocol, src: ipv4("127.0.0.1") }), 0);
+    expect(h.stack.drops.entries()).toEqual([["IP_NOPROTO", 1]]);
+    expect(h.netns.icmp.stats.outErrors).toBe(0);
+    end(h);
+  });
+
+  test("bear the address that the offender was sent to, when it is ours", () => {
+    const lab = hostRouterHost();
+    const here = lab.a.udp.open();
+    here.send(data, ipv4("10.0.2.1"), 9, {}, lab.now);
+    settle(lab);
+    expect(here.recvError()).toMatchObject({ type: 3, code: 3, from: ipv4("10.0.2.1") });
+    end(lab);
   });
 
   test("but about an echo request, and about a first fragment", () => {
@@ -201,6 +251,19 @@ describe("how many", () => {
     expect(burst(10 * MS_US)).toBe(10);
     expect(burst(SEC_US)).toBe(50);
     end(h);
+  });
+
+  test("targets are remembered in bounded number; a forgotten one starts anew", () => {
+    const sysctl = new Sysctl();
+    sysctl.icmpMsgsBurst = 1_000_000;
+    const limit = new IcmpRateLimit(sysctl);
+    const grants = (peer: number) =>
+      Array.from({ length: 10 }, () => limit.allow(3, peer, 0)).filter(Boolean).length;
+    expect([grants(PEER), grants(PEER)]).toEqual([6, 0]);
+    for (let i = 1; i < 1024; i++) limit.allow(3, PEER + i, 0);
+    expect(grants(PEER)).toBe(0);
+    limit.allow(3, PEER + 1024, 0);
+    expect(grants(PEER)).toBe(6);
   });
 
   test("sysctls: another pace, another mask, none at all", () => {
@@ -336,7 +399,7 @@ describe("an echo socket", () => {
     while (ping.recv() !== undefined) read++;
     expect(dropped).toEqual([["SOCKET_RCVBUFF", 300 - read]]);
     expect(read).toBe(Math.floor(212_992 / 1256));
-    ping.sendEcho(B, 1, data, {}, lab.now);
+    ping.sendEcho(B, 1, new Uint8Array(1000), {}, lab.now);
     settle(lab);
     expect(ping.recv()).toBeDefined();
     end(lab);

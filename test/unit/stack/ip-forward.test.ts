@@ -124,7 +124,17 @@ describe("a packet on its way through a router", () => {
       expect(lab.stack.drops.get(reason)).toBe(1);
     }
     expect(lab.a.ip.stats.outNoRoutes).toBe(4);
-    expect(ping.sendEcho(B, 1, bytes(8), { src: B }, lab.now)).toBe(DropReason.IP_OUTNOROUTES);
+    end(lab);
+  });
+
+  test("a source that is not ours, or that must not leave: refused", () => {
+    const lab = hostRouterHost();
+    const ping = lab.a.icmp.openEcho();
+    for (const src of [B, ipv4("127.0.0.1"), ipv4("10.0.1.255"), ipv4("224.0.0.1")]) {
+      expect(ping.sendEcho(B, 1, bytes(8), { src }, lab.now)).toBe(DropReason.IP_OUTNOROUTES);
+    }
+    expect(ping.sendEcho(B, 1, bytes(8), { src: A }, lab.now)).toBe(DropReason.NOT_DROPPED);
+    expect(lab.stack.drops.total).toBe(4);
     end(lab);
   });
 });
@@ -210,6 +220,26 @@ describe("too big for the next link", () => {
     end(lab);
   });
 
+  test("a path MTU that the router itself learnt does not bind what it forwards", () => {
+    const lab = hostRouterHost();
+    lab.r.ip.pmtu.learn(B, 600, 1500, lab.now);
+    const ping = lab.a.icmp.openEcho();
+    ping.sendEcho(B, 1, bytes(1400), { df: true }, lab.now);
+    settle(lab);
+    expect(ping.recv()).toMatchObject({ seq: 1 });
+    expect(lab.r.ip.stats.fragOks).toBe(0);
+    end(lab);
+  });
+
+  test("path MTUs are remembered for a bounded number of destinations", () => {
+    const lab = hostRouterHost();
+    for (let i = 0; i < 5000; i++) lab.a.ip.pmtu.learn(B + i, 1400, 1500, lab.now);
+    expect(lab.a.ip.pmtu.size).toBe(1024);
+    expect(lab.a.ip.mtuTo(B + 4999, lab.now)).toBe(1400);
+    expect(lab.a.ip.mtuTo(B, lab.now)).toBe(1500);
+    end(lab);
+  });
+
   test("a larger path MTU than the one we use is no news", () => {
     const lab = hostRouterHost();
     lab.a.ip.pmtu.learn(B, 1300, 1500, lab.now);
@@ -234,13 +264,15 @@ describe("what we send ourselves", () => {
     end(lab);
   });
 
-  test("identifications count up, one a packet; an atomic packet has none", () => {
+  test("identifications count up, one a packet, one a segment; an atomic packet has none", () => {
     const lab = hostRouterHost();
     const ping = warm(lab);
     const seen = watch(lab);
     for (const df of [false, undefined, false]) ping.sendEcho(R_TO_A, 1, bytes(8), { df }, lab.now);
     ping.sendEcho(R_TO_A, 1, bytes(8), { df: true }, lab.now);
-    settle(lab);
+    const udp = lab.a.udp.open();
+    udp.send(bytes(3500), R_TO_A, 9, { gsoSize: 1000, df: false }, lab.now);
+    ping.sendEcho(R_TO_A, 1, bytes(8), { df: false }, lab.now);
     const headers = seen.map((p) => ({ id: p.getUint16(4), df: (p.getUint16(6) & 0x4000) !== 0 }));
     const first = headers[0]?.id ?? 0;
     expect(headers).toEqual([
@@ -248,6 +280,8 @@ describe("what we send ourselves", () => {
       { id: (first + 1) & 0xffff, df: true },
       { id: (first + 2) & 0xffff, df: false },
       { id: 0, df: true },
+      { id: (first + 3) & 0xffff, df: false },
+      { id: (first + 7) & 0xffff, df: false },
     ]);
     end(lab);
   });

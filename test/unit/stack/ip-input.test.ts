@@ -7,7 +7,9 @@ import { NetStack } from "../../../src/stack/net-stack.ts";
 import type { Netns } from "../../../src/stack/netns.ts";
 import type { PacketBuffer } from "../../../src/stack/packet-buffer.ts";
 import { PacketPool } from "../../../src/stack/packet-pool.ts";
+import * as icmp from "../../../src/wire/icmp.ts";
 import * as wire from "../../../src/wire/ipv4.ts";
+import * as udp from "../../../src/wire/udp.ts";
 import { must } from "../../support/host-router-host.ts";
 import { ipPacket, TestWire } from "../../support/test-wire.ts";
 
@@ -28,7 +30,7 @@ interface Router {
 
 /** eth0 10.0.0.1/24, eth1 10.0.9.1/24, forwarding; protocol 253 is the test's. The neighbours are known. */
 function router(sysctls: Record<string, string> = {}): Router {
-  const stack = new NetStack({ rng: new SeededRng(1), pool: new PacketPool(256, true) });
+  const stack = new NetStack({ rng: new SeededRng(1), pool: new PacketPool(4096, true) });
   const netns = stack.addNetns("r");
   const eth0 = new TestWire(stack, "eth0", mac("02:00:00:00:00:01"), 1500);
   const eth1 = new TestWire(stack, "eth1", mac("02:00:00:00:09:01"), 1500);
@@ -305,22 +307,49 @@ describe("what is taken", () => {
 
 test("random bytes behind a sound link header never throw and never leak", () => {
   const rng = new SeededRng(99);
+  const pick = <T>(...choices: T[]) => choices[rng.u32() % choices.length] as T;
   const r = router({ "net.ipv4.conf.eth0.rp_filter": "1" });
+  must(r.netns.udp.open().bind(0, 7));
   for (let i = 0; i < 20_000; i++) {
     const bytes = Uint8Array.from({ length: rng.u32() % 80 }, () => rng.u32());
-    if (i % 4 !== 0 && bytes.length >= 20) {
-      // Far enough into the layer to matter: a right header around random contents.
+    if (i % 4 !== 0 && bytes.length >= 24) {
+      // Far enough into the layers to matter: a right header around random contents, of a protocol that somebody takes.
       const view = new DataView(bytes.buffer);
-      bytes[0] = 0x45 + (rng.u32() % 3);
+      const headerBytes = pick(20, 20, 20, 24);
+      bytes[0] = 0x40 | (headerBytes >>> 2);
       view.setUint16(2, bytes.length);
-      view.setUint32(12, [PEER, FAR, ELSEWHERE, rng.u32()][rng.u32() % 4] as number);
-      view.setUint32(16, [ME, FAR, ELSEWHERE, rng.u32()][rng.u32() % 4] as number);
-      if (bytes.length >= (bytes[0] & 0xf) * 4) wire.updateChecksum(view, 0);
+      view.setUint16(6, pick(0, 0, 0x4000, rng.u32() & 0xffff));
+      bytes[9] = pick(1, 1, 17, TEST_PROTOCOL, rng.u32());
+      view.setUint32(12, pick(PEER, PEER, PEER, FAR, ELSEWHERE, rng.u32()));
+      view.setUint32(16, pick(ME, ME, FAR, ELSEWHERE, rng.u32()));
+      wire.updateChecksum(view, 0);
+      if (bytes[9] === 1 && bytes.length >= headerBytes + 8) {
+        if (i % 2 === 0 && bytes.length >= headerBytes + 28) {
+          bytes[headerBytes + 8] = 0x45;
+          view.setUint16(headerBytes + 14, 0);
+          view.setUint32(headerBytes + 20, ME);
+        }
+        icmp.emit(
+          view,
+          headerBytes,
+          bytes.length,
+          pick(0, 3, 8, 11, rng.u32() % 20),
+          rng.u32() % 16,
+          rng.u32(),
+        );
+      } else if (bytes[9] === 17 && bytes.length >= headerBytes + 8) {
+        udp.emit(view, headerBytes, 9, 7, bytes.length - headerBytes - (rng.u32() % 2));
+      }
     }
-    r.eth0.receiveFrame(bytes, i);
-    while (r.stack.run(i));
+    r.eth0.receiveFrame(bytes, i * 1000);
+    while (r.stack.run(i * 1000));
     r.eth0.sent.length = 0;
     r.eth1.sent.length = 0;
   }
+  // It did get in: errors understood, datagrams queued, fragments held and answered.
+  expect(r.netns.icmp.stats.inEchos).toBeGreaterThan(50);
+  expect(r.netns.icmp.stats.inErrors).toBeGreaterThan(50);
+  expect(r.netns.udp.stats.inDatagrams).toBeGreaterThan(50);
+  expect(r.netns.ip.stats.reasmReqds).toBeGreaterThan(50);
   end(r);
 });

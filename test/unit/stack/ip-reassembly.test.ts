@@ -12,6 +12,7 @@ import { must, tearDown } from "../../support/host-router-host.ts";
 import { type IpSpec, ipPacket, TestWire } from "../../support/test-wire.ts";
 
 const ME = ipv4("10.0.0.1");
+const ME_TOO = ipv4("10.0.0.9");
 const PEER = ipv4("10.0.0.2");
 
 /** One host on one wire; what protocol 253 receives, whole packets with their headers. */
@@ -22,6 +23,7 @@ function host(poolLimit = 8192) {
   netns.addDevice(eth0);
   netns.setLink(eth0, true, 0);
   must(netns.addAddress(eth0, { addr: ME, len: 24 }, 0));
+  must(netns.addAddress(eth0, { addr: ME_TOO, len: 24 }, 0));
   must(netns.neigh.add({ dev: eth0, ip: PEER, mac: mac("02:00:00:00:00:02"), state: "PERMANENT" }, 0));
   const got: Uint8Array[] = [];
   netns.ip.register(253, {
@@ -61,18 +63,29 @@ describe("fragments become a packet", () => {
     expect(wire.check(new DataView(whole.buffer), 0, whole.length)).toBe(DropReason.NOT_DROPPED);
     expect(wire.isFragment(new DataView(whole.buffer), 0)).toBe(false);
     expect(h.stats).toMatchObject({ reasmReqds: 3, reasmOks: 1, reasmFails: 0, inDelivers: 1 });
-    expect(h.reassembly.memBytes).toBe(0);
+    expect(h.reassembly).toMatchObject({ memBytes: 0, queues: 0, sources: 0 });
     end(h);
   });
 
-  test("datagrams of different source, protocol or identification do not mix", () => {
+  test("don't-fragment on the largest fragment is don't-fragment on the whole", () => {
+    const h = host();
+    h.frag(0, 16, true, { df: true });
+    h.frag(16, 8, false);
+    h.frag(0, 16, true, { id: 2 });
+    h.frag(16, 8, false, { df: true, id: 2 });
+    expect(h.got.map((whole) => (whole[6] ?? 0) & 0x40)).toEqual([0x40, 0]);
+    end(h);
+  });
+
+  test("datagrams of different source, destination, protocol or identification do not mix", () => {
     const h = host();
     h.frag(0, 8, true);
     h.frag(8, 8, false, { id: 2 });
     h.frag(8, 8, false, { src: ipv4("10.0.0.3") });
     h.frag(8, 8, false, { protocol: 17 });
     expect(h.got).toHaveLength(0);
-    expect(h.reassembly.queues).toBe(4);
+    h.frag(8, 8, false, { dst: ME_TOO });
+    expect(h.reassembly).toMatchObject({ queues: 5, sources: 2 });
     h.frag(8, 8, false);
     expect(h.got).toHaveLength(1);
     end(h);
@@ -223,10 +236,13 @@ describe("fragments that are refused", () => {
   test("a source that sent more than 64 others in between starts anew", () => {
     const h = host();
     h.frag(0, 8, true, { id: 1 });
+    h.at(10 * SEC_US);
     for (let i = 0; i < 65; i++) h.frag(0, 8, true, { id: 2 });
     expect(h.stack.drops.entries()).toEqual([["DUP_FRAG", 64]]);
     h.frag(8, 8, false, { id: 1 });
     expect(h.stack.drops.get(DropReason.FRAG_TOO_FAR)).toBe(1);
+    h.stack.run(30 * SEC_US);
+    expect(h.stats.reasmTimeout).toBe(0);
     expect(h.got).toHaveLength(0);
     h.frag(0, 8, true, { id: 1 });
     expect(h.got).toHaveLength(1);

@@ -3,9 +3,8 @@ import { DropReason } from "../../../src/base/drop-reason.ts";
 import { ipv4, prefix } from "../../../src/base/ipv4-addr.ts";
 import { MAC_BROADCAST, mac } from "../../../src/base/mac-addr.ts";
 import { MS_US, SEC_US } from "../../../src/base/time.ts";
-import { EtherType } from "../../../src/wire/ethernet.ts";
 import { must } from "../../support/host-router-host.ts";
-import { CLEAN, ME, MY_MAC, OneHost, PEER, PEER_MAC } from "../../support/one-host.ts";
+import { CLEAN, ME, OneHost, PEER, PEER_MAC } from "../../support/one-host.ts";
 import { ipPacket } from "../../support/test-wire.ts";
 
 const ASK = "02:00:00:00:00:01 > all, Request who-has 10.0.0.2 tell 10.0.0.1";
@@ -125,7 +124,8 @@ describe("resolution", () => {
     h.netns.neigh.output(h.packet(ME, ME), h.netns.lo, ME, h.now);
     const pkt = h.netns.backlog.peek();
     expect(pkt?.length).toBe(14 + 21);
-    expect([...(pkt?.bytes.slice(pkt.head, pkt.head + 14) ?? [])]).toEqual([...new Array(12).fill(0), 8, 0]);
+    const header = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0);
+    expect(pkt?.bytes.slice(pkt.head, pkt.head + 14)).toEqual(header);
     expect(h.netns.neigh.dump("all")).toEqual([]);
     expect(h.end()).toEqual(CLEAN);
   });
@@ -198,11 +198,13 @@ describe("reachability", () => {
     expect(h.state(PEER)).toBe(REACHABLE);
     h.receiveArp({ op: "request", sha: other, sip: PEER, tip: PEER, dst: MAC_BROADCAST });
     expect(h.state(PEER)).toBe("STALE 02:00:00:00:00:99");
+    h.output(PEER, 1);
+    expect(h.sent()).toEqual([ipFrame(1, "02:00:00:00:00:99")]);
     h.advance(1001 * MS_US);
     h.answer();
     expect(h.state(PEER)).toBe(REACHABLE);
-    h.output(PEER, 1);
-    expect(h.sent()).toEqual([ipFrame(1)]);
+    h.output(PEER, 2);
+    expect(h.sent()).toEqual([ipFrame(2)]);
     expect(h.end()).toEqual(CLEAN);
   });
 
@@ -221,9 +223,9 @@ describe("reachability", () => {
     must(h.netns.neigh.add({ dev: h.eth0, ip, mac: mac("8a:bc:de:f0:12:34"), state: "PERMANENT" }, h.now));
     h.output(ip);
     const frame = h.eth0.sent[0] as Uint8Array;
-    expect([...frame.slice(0, 14)]).toEqual([
-      0x8a, 0xbc, 0xde, 0xf0, 0x12, 0x34, 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 8, 0,
-    ]);
+    expect(frame.slice(0, 14)).toEqual(
+      Uint8Array.of(0x8a, 0xbc, 0xde, 0xf0, 0x12, 0x34, 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 8, 0),
+    );
     expect(h.end()).toEqual(CLEAN);
   });
 });
@@ -360,13 +362,15 @@ describe("garbage collection", () => {
     expect(h.netns.neigh.dump()).toHaveLength(512 + 2);
     expect(h.end()).toEqual(CLEAN);
   });
-});
 
-test("the wire's frame is an IPv4 frame", () => {
-  const h = new OneHost();
-  h.output(ipv4("10.0.0.255"));
-  const frame = h.eth0.sent[0] as Uint8Array<ArrayBuffer>;
-  expect(new DataView(frame.buffer).getUint16(12)).toBe(EtherType.IPV4);
-  expect(h.eth0.mac).toBe(MY_MAC);
-  expect(h.end()).toEqual(CLEAN);
+  test("permanent entries do not count, neither while they are there nor when they go", () => {
+    const h = new OneHost();
+    for (let i = 1; i <= 1500; i++) {
+      must(h.netns.neigh.add({ dev: h.eth0, ip: host(i), mac: PEER_MAC, state: "PERMANENT" }, h.now));
+    }
+    h.netns.neigh.flush(h.eth0, h.now);
+    for (let i = 1; i <= 1025; i++) h.output(host(i));
+    expect(h.stack.drops.get(DropReason.NEIGH_CREATEFAIL)).toBe(1);
+    expect(h.end()).toEqual(CLEAN);
+  });
 });

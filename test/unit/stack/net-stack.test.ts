@@ -103,15 +103,15 @@ test("a drop is counted in all and at the device, traced before it is released; 
   const { a } = pair(stack, stack.addNetns("one"), stack.addNetns("two"));
   const lost = frame();
   lost.dev = a;
-  stack.drop(lost, DropReason.QDISC_DROP, 0);
+  stack.drop(lost, DropReason.UNHANDLED_PROTO, 0);
   stack.drop(frame(), DropReason.NOMEM, 0);
   stack.drop(frame(), DropReason.CONSUMED, 0);
   expect(stack.drops.entries()).toEqual([
     ["NOMEM", 1],
-    ["QDISC_DROP", 1],
+    ["UNHANDLED_PROTO", 1],
   ]);
-  expect([...a.drops]).toEqual([[DropReason.QDISC_DROP, 1]]);
-  expect(traced).toEqual([`to-two ${DropReason.QDISC_DROP} 74`, `- ${DropReason.NOMEM} 74`]);
+  expect([...a.drops]).toEqual([[DropReason.UNHANDLED_PROTO, 1]]);
+  expect(traced).toEqual([`to-two ${DropReason.UNHANDLED_PROTO} 74`, `- ${DropReason.NOMEM} 74`]);
   const sound = frame();
   expect(() => stack.drop(sound, DropReason.NOT_DROPPED, 0)).toThrow("needs a reason");
   stack.consume(sound);

@@ -260,6 +260,11 @@ describe("time", () => {
     expect(kept.actions).toEqual([{ t: "setTimer", at: later + PARMS.reachableUs }]);
   });
 
+  test("REACHABLE holds up to its last microsecond", () => {
+    const confirmed: Nud = { ...entry("REACHABLE"), confirmed: NOW - PARMS.reachableUs };
+    expect(outcome(confirmed, { t: "timer" })).toBe("REACHABLE M: timer+0.01s");
+  });
+
   test("REACHABLE that was asked for just now goes to DELAY, not to STALE", () => {
     const used: Nud = { ...entry("REACHABLE"), used: NOW - SEC_US };
     expect(outcome(used, { t: "timer" })).toBe("DELAY M: timer+5s");

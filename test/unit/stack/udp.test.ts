@@ -74,6 +74,24 @@ describe("sending and receiving", () => {
     end(lab);
   });
 
+  test("the checksum is always there", () => {
+    const lab = hostRouterHost();
+    server(lab);
+    const sums: number[] = [];
+    lab.aDev.tap = {
+      seen(_dev, direction, pkt, off) {
+        if (direction === "tx" && pkt.protocol === 0x0800)
+          sums.push(udp.checksumField(pkt.view, off + 14 + 20));
+      },
+    };
+    const here = lab.a.udp.open();
+    here.send(bytes(3), B, 7000, {}, lab.now);
+    settle(lab);
+    expect(sums).toHaveLength(1);
+    expect(sums[0]).not.toBe(0);
+    end(lab);
+  });
+
   test("an empty datagram, and the largest", () => {
     const lab = hostRouterHost();
     const there = server(lab);

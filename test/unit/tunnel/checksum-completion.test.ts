@@ -1,11 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { DropReason } from "../../../src/base/drop-reason.ts";
 import { ipv4 as address } from "../../../src/base/ipv4-addr.ts";
 import { mac } from "../../../src/base/mac-addr.ts";
 import { completeChecksum } from "../../../src/tunnel/checksum-completion.ts";
 import * as checksum from "../../../src/wire/checksum.ts";
 import * as ipv4 from "../../../src/wire/ipv4.ts";
 import * as tcp from "../../../src/wire/tcp.ts";
+import * as udp from "../../../src/wire/udp.ts";
+import { bytesOf } from "../../support/dissect.ts";
 import { ethernetFrame, udpFrame } from "../../support/frames.ts";
 
 const A = mac("02:00:00:00:00:0a");
@@ -89,6 +92,30 @@ describe.each([
       expect(wrong).toEqual(before);
     });
   });
+});
+
+// Two datagrams as Linux 6.18's vxlan device put them on a veth with its default offloads: UDP data and a TCP SYN.
+test.each([
+  [
+    "UDP",
+    "080000000000010002000000000902000000000108004500002adc99400040114a120a0700010a070009" +
+      "8aea13880016143f68656c6c6f2c207061727469616c",
+  ],
+  [
+    "TCP",
+    "080000000000010002000000000902000000000108004500003c101c4000400616890a0700010a070009" +
+      "c8e80050829545b700000000a002faf014460000020405b40402080a1854deff000000000103030a",
+  ],
+])("what a kernel VTEP left unfinished is right afterwards: %s", (name, hex) => {
+  const bytes = bytesOf(hex);
+  const view = new DataView(bytes.buffer);
+  const sound = () =>
+    name === "UDP"
+      ? udp.checkChecksum(view, 42, ipv4.src(view, 22), ipv4.dst(view, 22)) === DropReason.NOT_DROPPED
+      : tcp.checksumOk(view, 42, bytes.length, ipv4.src(view, 22), ipv4.dst(view, 22));
+  expect(sound()).toBe(false);
+  expect(completeChecksum(view, 8, bytes.length)).toBe(true);
+  expect(sound()).toBe(true);
 });
 
 test("a UDP checksum that comes out as 0 is written as ffff", () => {

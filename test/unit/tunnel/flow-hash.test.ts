@@ -52,7 +52,7 @@ test("the salt makes it unpredictable, and a header cut short is not read", () =
 });
 
 test("hashes spread evenly: 8 sockets get between 8 and 17 per cent of 4,096 flows each", () => {
-  const buckets = new Array<number>(8).fill(0);
+  const buckets = Array.from({ length: 8 }, () => 0);
   for (let n = 0; n < 4096; n++) {
     const h = hash(udpFrame({ ...BASE, srcPort: 32768 + n }));
     buckets[h % 8] = (buckets[h % 8] as number) + 1;

@@ -229,7 +229,9 @@ test("any mix of writes, compactions and prunings reads like a list of snapshots
       expect(mvcc.revision).toBe(snapshots.length - 1);
       const oldest = Math.max(1, mvcc.compactRevision);
       for (let at = oldest; at <= mvcc.revision; at++) {
-        const expected = [...(snapshots[at] as ReadonlyMap<string, string>)].sort();
+        const expected = [...(snapshots[at] as ReadonlyMap<string, string>)].sort(([a], [b]) =>
+          a < b ? -1 : 1,
+        );
         expect(mvcc.range(ALL, at, 0).kvs.map((kv) => [kv.key, text(kv)])).toEqual(expected);
       }
       const kept = log.filter((event) => Number(event.split("@")[1]) >= oldest);

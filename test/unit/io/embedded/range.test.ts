@@ -66,6 +66,12 @@ describe("range", () => {
     expect(reply).toMatchObject({ more: true, count: 3 });
   });
 
+  test("a limit counts what is within the bounds only", () => {
+    const reply = abc().range(rangeOf("\0", KEYSPACE_END, { limit: 1, maxModRevision: 4 }));
+    expect(reply.kvs.map((kv) => kv.key)).toEqual(["b"]);
+    expect(reply).toMatchObject({ more: true, count: 3 });
+  });
+
   test("a limit that cuts nothing off leaves `more` unset; a negative one is none", () => {
     const store = abc();
     expect(store.range(rangeOf("\0", KEYSPACE_END, { limit: 3 }))).toMatchObject({ more: false, count: 3 });

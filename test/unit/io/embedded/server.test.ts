@@ -144,6 +144,8 @@ describe("embedded server", () => {
       watch.on("error", () => undefined);
       watch.write({ create_request: { key: Buffer.from("a") } });
       watch.write({ create_request: { key: Buffer.from("a"), range_end: Buffer.from("b"), prev_kv: true } });
+      // Sees what the first one sees, under another id.
+      watch.write({ create_request: { key: Buffer.from("a") } });
       await once(watch, "data");
     }
     await new Promise<void>((resolve) => {
@@ -152,7 +154,7 @@ describe("embedded server", () => {
           for (const { kv } of message.events) {
             events.push(`${message.watch_id ?? "0"}:${String((kv as { key: Buffer }).key)}`);
           }
-          if (events.length === 60) resolve();
+          if (events.length === 80) resolve();
         });
       }
       void put("a", "1").then(() => put("ab", "1"));
@@ -160,6 +162,7 @@ describe("embedded server", () => {
     expect(events.filter((event) => event === "0:a")).toHaveLength(20);
     expect(events.filter((event) => event === "1:a")).toHaveLength(20);
     expect(events.filter((event) => event === "1:ab")).toHaveLength(20);
+    expect(events.filter((event) => event === "2:a")).toHaveLength(20);
     for (const watch of watches) watch.cancel();
   });
 
@@ -173,14 +176,18 @@ describe("embedded server", () => {
     const value = Buffer.alloc(10_000, "x");
     for (let i = 0; i < count; i++) await put("k", value);
     const revisions: number[] = [];
+    let largest = 0;
     await new Promise<void>((resolve) => {
       watch.on("data", (message: { events: readonly { kv: { mod_revision: string } }[] }) => {
+        largest = Math.max(largest, message.events.length);
         for (const { kv } of message.events) revisions.push(Number(kv.mod_revision));
         if (revisions.length >= count) resolve();
       });
       watch.resume();
     });
     expect(revisions).toEqual(Array.from({ length: count }, (_, i) => i + 2));
+    // The server did not queue them one by one: it read them from its history, many at a time.
+    expect(largest).toBeGreaterThan(10);
     watch.cancel();
   });
 

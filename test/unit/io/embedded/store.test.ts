@@ -70,6 +70,7 @@ describe("delete", () => {
     store.leaseGrant("5", 60, 0);
     store.put(putOf("a", "1", { lease: "5" }));
     store.deleteRange(deleteOf("a"));
+    expect(store.leaseInfo("5", 0).keys).toEqual([]);
     store.put(putOf("a", "2"));
     store.leaseRevoke("5");
     expect(text(store.mvcc.get("a"))).toBe("2");

@@ -131,6 +131,15 @@ describe("events", () => {
     ]);
   });
 
+  test("a key deleted and created again in one revision: the deletion has a prev_kv, the creation has none", () => {
+    const store = newStore();
+    store.put(putOf("a", "1"));
+    const { sink } = open(store, watchOf("a", undefined, { prevKv: true }));
+    store.txn(txnOf([], [deleteOf("a", KEYSPACE_END), putOf("a", "2")]));
+    expect(sink.events()).toEqual(["-a@3", "a=2@3"]);
+    expect(sink.responses[1]?.events.map((event) => event.prevKv?.modRevision)).toEqual([2, undefined]);
+  });
+
   test("watchers that see the same share one array of events", () => {
     const store = newStore();
     const sinks = [1, 2].map(() => open(store, watchOf("a", "b")).sink);

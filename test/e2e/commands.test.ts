@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { NO_LEASE } from "../../src/control/datastore/messages.ts";
+import type {
+  FdbRow,
+  LeaseRow,
+  LinkRow,
+  NeighRow,
+  NodeRow,
+  PodRow,
+  RouteRow,
+} from "../../src/control/inspect.ts";
+import { Etcd3Transport } from "../../src/io/etcd/etcd3-transport.ts";
+import { findLab, LabClient } from "../../src/lab/lab-client.ts";
+import { eventually, Sandbox } from "../support/e2e-lab.ts";
+
+// One lab for all: these tests only look, or clean up after themselves.
+let box: Sandbox;
+let pods: PodRow[];
+beforeAll(async () => {
+  box = new Sandbox();
+  await box.ok("up", "-f", box.labFile(221, "name: looks\n"), "-d");
+  pods = await box.rows<PodRow>("pods");
+});
+afterAll(() => box.dispose());
+
+const pod = (name: string): PodRow => pods.find((row) => row.name === name) as PodRow;
+
+describe("get -o json", () => {
+  test("nodes", async () => {
+    const nodes = await box.rows<NodeRow>("nodes");
+    expect(nodes).toHaveLength(3);
+    for (const node of nodes) {
+      expect(node).toMatchObject({
+        status: "Ready",
+        backend: "vxlan",
+        pods: 2,
+        peers: 2,
+        store: "Synced",
+        restarts: 0,
+      });
+      expect(node.rssBytes).toBeGreaterThan(10_000_000);
+      expect(node.pid).toBeGreaterThan(1);
+    }
+    expect(nodes.map((node) => node.underlay)).toEqual(["192.168.221.2", "192.168.221.3", "192.168.221.4"]);
+  });
+
+  test("pods: name, node, ip", () => {
+    expect(pods.map((row) => row.name)).toEqual([1, 2, 3].flatMap((n) => [`node${n}-pod1`, `node${n}-pod2`]));
+    for (const row of pods)
+      expect(row).toMatchObject({
+        node: row.name.slice(0, 5),
+        mtu: 1450,
+        ip: expect.stringMatching(/^10\.244\.\d+\.[23]$/),
+      });
+  });
+
+  test("leases: each once, or as one node sees them", async () => {
+    const leases = await box.rows<LeaseRow>("leases");
+    expect(leases).toHaveLength(3);
+    expect(leases.every((lease) => lease.own)).toBe(true);
+    const seen = await box.rows<LeaseRow>("leases", "--node", "node2");
+    expect(seen.map((lease) => lease.subnet).sort()).toEqual(leases.map((lease) => lease.subnet).sort());
+    expect(seen.filter((lease) => lease.own)).toHaveLength(1);
+  });
+
+  test("routes, neigh and fdb: what Flannel installs for each peer", async () => {
+    const routes = await box.rows<RouteRow>("routes", "--node", "node1");
+    expect(routes.filter((row) => row.netns === "" && row.dev === "flannel.1" && row.onlink)).toHaveLength(2);
+    const neigh = await box.rows<NeighRow>("neigh", "--node", "node1");
+    expect(neigh.filter((row) => row.dev === "flannel.1" && row.state === "PERMANENT")).toHaveLength(2);
+    const fdb = await box.rows<FdbRow>("fdb", "--node", "node1");
+    expect(
+      fdb
+        .filter((row) => row.dev === "flannel.1")
+        .map((row) => row.dst)
+        .sort(),
+    ).toEqual(["192.168.221.3", "192.168.221.4"]);
+  });
+
+  test("links", async () => {
+    const links = await box.rows<LinkRow>("links", "--node", "node1");
+    const host = links.filter((row) => row.netns === "").map((row) => row.name);
+    expect(host).toEqual(expect.arrayContaining(["lo", "eth0", "flannel.1", "cni0"]));
+  });
+
+  test("of a node that does not exist fails and says which there are", async () => {
+    const result = await box.run("get", "routes", "--node", "nodeX");
+    expect(result).toMatchObject({
+      code: 1,
+      stdout: "",
+      stderr: expect.stringMatching(/no node "nodeX"; there are node1, node2, node3/),
+    });
+  });
+});
+
+test("get as a table goes to a pipe whole, and a reader that leaves early is no error", async () => {
+  const table = await box.ok("get", "pods");
+  expect(table.split("\n")[0]).toMatch(/^NAME +NODE +IP$/);
+  expect(table.trim().split("\n")).toHaveLength(7);
+});
+
+describe("exec", () => {
+  test("ping over the overlay succeeds, with ping's own words", async () => {
+    const target = pod("node3-pod2").ip;
+    const { code, stdout } = await box.run(
+      "exec",
+      "node1-pod1",
+      "--",
+      "ping",
+      "-c",
+      "3",
+      "-i",
+      "0.2",
+      target,
+    );
+    expect(code).toBe(0);
+    // Two forwards on the way: the reply has lost two hops.
+    expect(stdout).toMatch(new RegExp(`64 bytes from ${target}: icmp_seq=3 ttl=62 time=[\\d.]+ ms`));
+    expect(stdout).toMatch(/3 packets transmitted, 3 received, 0% packet loss/);
+  });
+
+  test("the exit code is the command's own", async () => {
+    const nobody = pod("node3-pod1").ip.replace(/\.\d+$/, ".200");
+    const lost = await box.run("exec", "node1-pod1", "--", "ping", "-c", "1", "-W", "1", nobody);
+    expect(lost.code).toBe(1);
+    const usage = await box.run("exec", "node1-pod1", "--", "ping", "-c", "none", "10.0.0.1");
+    expect(usage.code).not.toBe(0);
+    const unknown = await box.run("exec", "node1-pod1", "--", "rm", "-rf", "/");
+    expect(unknown.code).toBe(127);
+    const podless = await box.run("exec", "nopod", "--", "ping", "10.0.0.1");
+    expect(podless).toMatchObject({ code: 1, stderr: expect.stringMatching(/no pod "nopod"/) });
+  });
+
+  test("node/NAME is the node's own namespace", async () => {
+    const out = await box.ok("exec", "node/node1", "--", "ip", "route");
+    expect(out.match(/via 10\.244\.\d+\.0 dev flannel\.1 onlink/g)).toHaveLength(2);
+    expect(out).toMatch(/dev cni0/);
+  });
+
+  test("Ctrl-C lets ping end in its own way", async () => {
+    const ping = box.start("exec", "node1-pod1", "--", "ping", pod("node2-pod1").ip);
+    await ping.until(/icmp_seq=2/);
+    ping.child.kill("SIGINT");
+    const end = await ping.finished;
+    expect(end.stdout).toMatch(/ping statistics/);
+    expect(end.code).toBe(0);
+  });
+});
+
+test("a lease that is written by hand is installed on every node within a second, and removed as fast", async () => {
+  const client = await LabClient.connect(findLab(box.env, undefined));
+  const { store } = await client.ask("status", { withStore: false });
+  const etcd = new Etcd3Transport({ endpoints: store.endpoints });
+  const key = "/coreos.com/network/subnets/10.244.200.0-24";
+  const value =
+    '{"PublicIP":"192.168.221.99","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44"}}';
+  const installed = async (): Promise<number> => {
+    const { rows } = await client.ask("get", { noun: "routes" });
+    return (rows as RouteRow[]).filter((row) => row.dst === "10.244.200.0/24" && row.dev === "flannel.1")
+      .length;
+  };
+  try {
+    await etcd.put(key, Buffer.from(value), NO_LEASE);
+    await eventually(
+      async () => (await installed()) === 3,
+      1000,
+      () => "the route on three nodes",
+    );
+    const fdb = await box.rows<FdbRow>("fdb", "--node", "node2");
+    expect(fdb).toContainEqual(
+      expect.objectContaining({ dev: "flannel.1", mac: "c6:d2:32:6f:8f:44", dst: "192.168.221.99" }),
+    );
+    await box.ok("wait", "--for=converged", "--timeout", "5s");
+    await etcd.delete({ key, rangeEnd: undefined });
+    await eventually(
+      async () => (await installed()) === 0,
+      1000,
+      () => "the route's removal",
+    );
+  } finally {
+    await etcd.close();
+    await client.close();
+  }
+});
+
+test("a malformed lease harms nobody", async () => {
+  const client = await LabClient.connect(findLab(box.env, undefined));
+  const { store } = await client.ask("status", { withStore: false });
+  const etcd = new Etcd3Transport({ endpoints: store.endpoints });
+  try {
+    await etcd.put("/coreos.com/network/subnets/10.244.201.0-24", Buffer.from("{ not json"), NO_LEASE);
+    await etcd.put("/coreos.com/network/subnets/nonsense", Buffer.from("\xff\xfe", "latin1"), NO_LEASE);
+    expect(await box.ok("verify", "--count", "2")).toMatch(/30\/30 ordered pod pairs reachable/);
+    await box.ok("wait", "--for=converged", "--timeout", "5s");
+  } finally {
+    await etcd.delete({ key: "/coreos.com/network/subnets/10.244.201.0-24", rangeEnd: undefined });
+    await etcd.delete({ key: "/coreos.com/network/subnets/nonsense", rangeEnd: undefined });
+    await etcd.close();
+    await client.close();
+  }
+});
+
+test("logs are JSON, one file a node, and can be read as text", async () => {
+  const raw = await box.ok("logs", "node1", "-o", "json");
+  const lines = raw
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { node: string });
+  expect(lines.length).toBeGreaterThan(0);
+  expect(lines.every((line) => line.node === "node1")).toBe(true);
+  expect(await box.ok("logs", "--tail", "2")).toMatch(/INFO +node2 /);
+});
+
+test("get -w shows all rows, then each that changes", async () => {
+  const watch = box.start("get", "pods", "-w", "-o", "json");
+  await watch.until(/node3-pod2/);
+  watch.child.kill("SIGINT");
+  const end = await watch.finished;
+  expect(end.code).toBe(0);
+  expect(
+    end.stdout
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as PodRow).name),
+  ).toEqual(pods.map((row) => row.name));
+});
+
+test("verify -o json counts every pair", async () => {
+  const { items, summary } = JSON.parse(await box.ok("verify", "-o", "json", "--count", "2")) as {
+    items: unknown[];
+    summary: { sent: number; received: number; pairsWithLoss: number };
+  };
+  expect(items).toHaveLength(30);
+  expect(summary).toMatchObject({ sent: 60, received: 60, pairsWithLoss: 0 });
+});

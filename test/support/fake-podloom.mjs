@@ -1,0 +1,67 @@
+// Stands in for `podloom node` where a test wants a node that misbehaves; `store` is the real embedded store. Plain
+// JavaScript over the built rooms, because it runs as a process of its own. What each node does comes in FAKE_NODES:
+//   { "node2": { "exitCode": 5, "log": { … }, "afterMs": 50, "lives": 2, "deaf": true, "token": "wrong" } }
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { connectIpc } from "../../dist/io/ipc/client.js";
+
+const [program, ...argv] = process.argv.slice(2);
+if (program === "store") await import("../../dist/io/embedded/main.js");
+else await node(argv);
+
+async function node(args) {
+  const [name, state, control] = ["--name", "--state", "--control"].map(
+    (flag) => args[args.indexOf(flag) + 1],
+  );
+  const behaviour = JSON.parse(process.env.FAKE_NODES ?? "{}")[name] ?? {};
+  const life = countLives(state);
+  const sick = behaviour.exitCode !== undefined && life <= (behaviour.lives ?? Number.POSITIVE_INFINITY);
+  if (behaviour.deaf) process.on("SIGTERM", () => {});
+  if (sick) {
+    setTimeout(() => {
+      if (behaviour.log !== undefined) process.stderr.write(`${JSON.stringify(behaviour.log)}\n`);
+      process.exit(behaviour.exitCode);
+    }, behaviour.afterMs ?? 0);
+    if (!behaviour.afterMs) return;
+  }
+  const pods = args.flatMap((arg, i) => (args[i - 1] === "--pod" ? [arg.split("=")[0]] : []));
+  const connection = await connectIpc(control, {
+    from: name,
+    token: behaviour.token ?? process.env.PODLOOM_TOKEN,
+    onRequest: (request) => answer(request, behaviour, name, life),
+    onClosed: () => process.exit(0),
+  });
+  const phase = behaviour.phase ?? "ready";
+  connection.notify("state", { name, pid: process.pid, phase, leases: [], store: "Synced", pods });
+}
+
+function answer(request, behaviour, name, life) {
+  switch (request.verb) {
+    case "stop":
+      if (behaviour.deaf) return;
+      request.done({});
+      process.exit(0);
+      return;
+    case "get":
+      request.done([
+        { name, status: "Ready", underlay: "", backend: "fake", pods: 0, peers: 0, routes: life },
+      ]);
+      return;
+    case "exec":
+      request.chunk("stdout", `${request.args.pod}: ${request.args.argv.join(" ")}\n`);
+      request.chunk("stderr", "warned\n");
+      request.onInterrupt = () => request.done({ exitCode: 130 });
+      if (request.args.argv[0] !== "wait") request.done({ exitCode: 7 });
+      return;
+    default:
+      request.fail(new Error(`unknown verb ${request.verb}`));
+  }
+}
+
+function countLives(state) {
+  mkdirSync(state, { recursive: true });
+  const file = join(state, "lives");
+  const life = existsSync(file) ? Number(readFileSync(file, "utf8")) + 1 : 1;
+  writeFileSync(file, String(life));
+  return life;
+}

@@ -1,0 +1,116 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { ipv4, prefix } from "../../../src/base/ipv4-addr.ts";
+import { NODE_USAGE, parseNodeConfig } from "../../../src/node/config.ts";
+
+const NEEDED = ["--name", "node1", "--address", "192.168.56.2", "--segment", "192.168.56.0/24", "--etcd", "http://127.0.0.1:2379"];
+const parse = (...more: string[]) => parseNodeConfig([...NEEDED, ...more], { XDG_STATE_HOME: "/s" });
+
+test("what is needed is enough; the rest has defaults", () => {
+  expect(parse()).toEqual({
+    name: "node1",
+    address: ipv4("192.168.56.2"),
+    segment: prefix("192.168.56.0/24"),
+    carrier: "loopback",
+    mtuBytes: 1500,
+    etcd: { endpoints: ["http://127.0.0.1:2379"] },
+    etcdPrefix: "/coreos.com/network",
+    leaseTtlSec: 20,
+    leaseMode: "keepalive",
+    leaseMarginSec: 3600,
+    strict: false,
+    state: "/s/podloom/node/node1",
+    control: undefined,
+    pods: [],
+    logLevel: "info",
+    logFile: undefined,
+  });
+});
+
+test("every flag is heard", () => {
+  const flags = ["--carrier", "host", "--mtu", "9000", "--etcd-prefix", "/x/y", "--lease-ttl", "30", "--strict", "--state", "/d"];
+  const more = ["--control", "/c.sock", "--pod", "a", "--pod", "b=10.244.1.9", "--log-level", "debug", "--log-file", "/l"];
+  expect(parse(...flags, ...more)).toMatchObject({
+    carrier: "host",
+    mtuBytes: 9000,
+    etcdPrefix: "/x/y",
+    leaseTtlSec: 30,
+    strict: true,
+    state: "/d",
+    control: "/c.sock",
+    pods: [
+      { name: "a", ip: undefined },
+      { name: "b", ip: ipv4("10.244.1.9") },
+    ],
+    logLevel: "debug",
+    logFile: "/l",
+  });
+});
+
+test("several endpoints, and flanneld's lifetime in mode renew", () => {
+  expect(parse("--etcd", "http://a:2379, https://b:2380/", "--lease-mode", "renew")).toMatchObject({
+    etcd: { endpoints: ["http://a:2379", "https://b:2380"] },
+    leaseTtlSec: 86_400,
+    leaseMode: "renew",
+  });
+});
+
+describe("a mistake is named with its flag and what to give instead", () => {
+  test.each([
+    [["--address", "192.168.56"], /--address "192\.168\.56" will not do; give an IPv4 address like/],
+    [["--address", "10.0.0.2"], /--address must be a host's address in --segment 192\.168\.56\.0\/24/],
+    [["--address", "192.168.56.255"], /--address must be a host's address/],
+    [["--segment", "192.168.56.0"], /--segment .* a subnet like/],
+    [["--name", "Node_1"], /--name "Node_1" .* a-z, 0-9/],
+    [["--etcd", "127.0.0.1:2379"], /--etcd .* http:\/\/host:port/],
+    [["--carrier", "pigeon"], /--carrier "pigeon" .* one of loopback, host/],
+    [["--lease-ttl", "1"], /--lease-ttl "1" .* whole number of seconds from 2/],
+    [["--mtu", "1e4"], /--mtu "1e4"/],
+    [["--pod", "web=10.244.1"], /--pod "web=10\.244\.1" .* NAME or NAME=IP/],
+    [["--log-level", "loud"], /--log-level "loud" .* trace, debug/],
+    [["--nmae", "x"], /--nmae/],
+    [["stray"], /stray/],
+    [["--state"], /--state/],
+    [["--etcd-certfile", "x.pem"], /--etcd-certfile "x\.pem" cannot be read/],
+    [["--etcd-username", "root"], /--etcd-username needs .* PODLOOM_ETCD_PASSWORD/],
+  ])("%j", (argv, message) => {
+    expect(() => parse(...argv)).toThrow(
+      expect.objectContaining({
+        code: "PL_USAGE",
+        message: expect.stringMatching(message),
+        remedy: expect.stringContaining("--help"),
+      }),
+    );
+  });
+
+  test("all that is missing at once", () => {
+    expect(() => parseNodeConfig([], {})).toThrow(
+      /--name is missing.*--address is missing.*--segment is missing.*--etcd is missing/,
+    );
+  });
+});
+
+test("user and password, and certificates, are passed on", () => {
+  const folder = mkdtempSync(join(tmpdir(), "pl-conf-"));
+  try {
+    for (const name of ["ca", "cert", "key"]) writeFileSync(join(folder, name), name);
+    const tls = ["--etcd", "https://e:2379", "--etcd-cafile", join(folder, "ca"), "--etcd-certfile", join(folder, "cert")];
+    const argv = [...NEEDED, ...tls, "--etcd-keyfile", join(folder, "key"), "--etcd-username", "root"];
+    const config = parseNodeConfig(argv, { PODLOOM_ETCD_PASSWORD: "pw" });
+    expect(config?.etcd).toEqual({
+      endpoints: ["https://e:2379"],
+      auth: { username: "root", password: "pw" },
+      tls: { ca: Buffer.from("ca"), cert: Buffer.from("cert"), key: Buffer.from("key") },
+    });
+    expect(() => parse(...tls)).toThrow(/--etcd-certfile and --etcd-keyfile go together/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("--help asks for the text, which names every flag that is understood", () => {
+  expect(parseNodeConfig(["--help"], {})).toBeUndefined();
+  for (const flag of ["--name", "--etcd-keyfile", "--lease-margin", "--pod", "--log-file"]) expect(NODE_USAGE).toContain(flag);
+});
