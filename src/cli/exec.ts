@@ -16,8 +16,10 @@ export function exec(
   flags: { readonly lab: string | undefined },
   cx: CommandContext,
 ): Promise<number> {
+  // `exec POD -- ping` and `exec POD ping` are the same.
+  const command = argv[0] === "--" ? argv.slice(1) : argv;
   return withLab(flags.lab, cx, async (client) => {
-    const call = client.exec({ target: readExecTarget(target), argv }, (stream, data) => {
+    const call = client.exec({ target: readExecTarget(target), argv: command }, (stream, data) => {
       if (stream === "stdout") cx.terminal.write(String(data));
       else cx.terminal.writeNote(String(data));
     });

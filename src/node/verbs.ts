@@ -2,7 +2,7 @@
 import * as z from "zod/mini";
 import { type Ipv4Addr, parseIpv4 } from "../base/ipv4-addr.ts";
 import { type Instant, NEVER } from "../base/time.ts";
-import { type Command, parseCommand } from "../console/command.ts";
+import { type Command, type CommandContext, parseCommand } from "../console/command.ts";
 import { Prober } from "../console/prober.ts";
 import { INSPECT_NOUNS, type InspectNoun, type NodeRow } from "../control/inspect.ts";
 import type { IncomingRequest } from "../io/ipc/connection.ts";
@@ -11,6 +11,8 @@ import { processMemory } from "../io/memory.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import type { NodeDriver, Task } from "./driver.ts";
 
+/** Pings that one probe may be waiting for: an ICMP sequence number has 16 bits. */
+const PROBES_OUTSTANDING_MAX = 60_000;
 /** Exit code of a command whose pod or node went away under it, as a shell reports SIGKILL. */
 const EXIT_KILLED = 137;
 
@@ -87,21 +89,24 @@ function withProcess(row: NodeRow): NodeRow {
   return { ...row, pid: process.pid, ...processMemory() };
 }
 
-function netnsOf(driver: NodeDriver, pod: string) {
+/** Where a command runs. @throws PodloomError PL_POD_UNKNOWN */
+function contextOf(driver: NodeDriver, pod: string): CommandContext {
   const netns = driver.agent.netnsOf(pod);
-  if (netns !== undefined) return netns;
-  throw new PodloomError("PL_POD_UNKNOWN", `node ${driver.config.name} has no pod "${pod}"`);
-}
-
-function exec(request: IncomingRequest, driver: NodeDriver): void {
-  const { pod, argv } = read(ExecShape, request);
-  const command = parseCommand(argv, {
-    netns: netnsOf(driver, pod),
+  if (netns === undefined) {
+    throw new PodloomError("PL_POD_UNKNOWN", `node ${driver.config.name} has no pod "${pod}"`);
+  }
+  return {
+    netns,
     hostname: pod === "" ? driver.config.name : pod,
     // The node's files; a pod has none of them.
     files: (path) => (pod === "" ? driver.folder.files.get(path.replace(/^\/+/, "")) : undefined),
     rng: driver.rng,
-  });
+  };
+}
+
+function exec(request: IncomingRequest, driver: NodeDriver): void {
+  const { pod, argv } = read(ExecShape, request);
+  const command = parseCommand(argv, contextOf(driver, pod));
   if (!command.ok) {
     request.chunk("stderr", command.error.message);
     request.done({ exitCode: command.error.exitCode } satisfies ExecResult);
@@ -174,7 +179,16 @@ class ExecTask implements Task {
 
 function probe(request: IncomingRequest, driver: NodeDriver): void {
   const args = read(ProbeShape, request);
-  driver.addTask(new ProbeTask(args.pod, new Prober(args, { netns: netnsOf(driver, args.pod), rng: driver.rng }), request, driver));
+  const rounds = Math.min(args.count, Math.ceil(args.timeoutMs / Math.max(args.intervalMs, 0.001)) + 1);
+  if (rounds * args.targets.length > PROBES_OUTSTANDING_MAX) {
+    throw new PodloomError(
+      "PL_IPC_BAD_ARGS",
+      `these probes would have more than ${PROBES_OUTSTANDING_MAX} pings under way at once`,
+      { remedy: "Use a longer interval, a shorter timeout, or fewer targets." },
+    );
+  }
+  const prober = new Prober(contextOf(driver, args.pod), args);
+  driver.addTask(new ProbeTask(args.pod, prober, request, driver));
 }
 
 /** Many pings at once, whose results are the answer. */
@@ -188,7 +202,7 @@ class ProbeTask implements Task {
     this.pod = pod;
     this.#prober = prober;
     this.#request = request;
-    request.onInterrupt = () => driver.change((_, now) => this.#prober.interrupt(now));
+    request.onInterrupt = () => driver.change(() => this.#prober.interrupt());
   }
 
   get over(): boolean {

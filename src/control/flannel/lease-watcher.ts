@@ -99,8 +99,10 @@ export class SafeLeaseWatcher implements LeaseWatcher {
       this.#byKey.delete(key);
       touched.set(formatPrefix(lease.subnet), lease.subnet);
     }
-    for (const subnet of touched.values()) outputs.push(...this.#settle(subnet, false));
-    return outputs;
+    const changes = [...touched.values()].flatMap((subnet) => this.#settle(subnet, false));
+    // What goes, goes first: a node that came back with another subnet has its old VTEP address still.
+    const rank = (output: LeaseWatcherOutput) => (output.t === "removed" ? 0 : 1);
+    return [...outputs, ...changes.sort((a, b) => rank(a) - rank(b))];
   }
 
   peers(): readonly PeerLease[] {

@@ -64,7 +64,7 @@ describe("by default", () => {
     expect(del(w, "10.5.0.0-24")).toEqual([]);
   });
 
-  test("a snapshot is a difference: new, gone, and attributes that changed in the gap", () => {
+  test("a snapshot is a difference: gone (first), new, and attributes that changed in the gap", () => {
     const w = watcher();
     const one = kv("10.5.1.0-24", value("192.168.56.2"));
     const two = kv("10.5.2.0-24", value("192.168.56.3"));
@@ -75,8 +75,8 @@ describe("by default", () => {
     const moved = kv("10.5.1.0-24", value("192.168.56.2", "02:00:00:00:00:99"), one.createRevision);
     const three = kv("10.5.3.0-24", value("192.168.56.4"));
     expect(show(w.reset([moved, three]))).toEqual([
-      "+10.5.1.0/24 2199023255705",
       "-10.5.2.0/24 2199023255553",
+      "+10.5.1.0/24 2199023255705",
       "+10.5.3.0/24 2199023255553",
     ]);
   });
