@@ -9,6 +9,8 @@ import { resolveHost } from "./resolve-host.ts";
 
 /** Requests sent in one go, so that no queue on the way is overrun by the prober itself. */
 const BURST = 32;
+/** The very first go: whoever is asked for the gateway's address keeps three packets meanwhile. */
+const FIRST_BURST = 2;
 
 export interface ProbeOptions {
   readonly targets: readonly string[];
@@ -119,7 +121,8 @@ export class Prober {
   }
 
   #send(now: Instant): void {
-    for (let burst = 0; burst < BURST; burst++) {
+    const most = this.#seq === 0 ? FIRST_BURST : BURST;
+    for (let burst = 0; burst < most; burst++) {
       if (this.#round >= this.#options.count || now < this.#roundAt) return;
       if (this.#next === this.#targets.length) {
         this.#next = 0;

@@ -18,6 +18,13 @@ import type { TracerouteOptions } from "./traceroute-options.ts";
 
 /** Where UDP probes start; each takes the next port. */
 const FIRST_PORT = 33434;
+/**
+ * The next hop's probes follow this long after a hop's; and until anything at all was answered, only after a silence in
+ * which a dead neighbour shows. A cold neighbour entry, here or on the way, keeps only three packets: sent all at once, the
+ * first probes would be lost to our own haste.
+ */
+const HOP_GAP_US = MS_US;
+const FIRST_ANSWER_US = 3_500 * MS_US;
 /** Added to a reply's time before it is multiplied into a patience. */
 const WAIT_MIN_US = MS_US;
 /** What a shell reports for a command that Ctrl-C ended. */
@@ -51,6 +58,9 @@ export class Traceroute implements Command {
   #next: number;
   #end: number;
   #deadline: Instant = NEVER;
+  /** When the next hop's probes may go. */
+  #nextHopAt: Instant = 0;
+  #answered = false;
 
   constructor(cx: CommandContext, options: TracerouteOptions) {
     this.#cx = cx;
@@ -139,7 +149,12 @@ export class Traceroute implements Command {
         if (probe.final) this.#end = (Math.floor(n / queries) + 1) * queries;
         continue;
       }
-      if (probe.sentAt === undefined && !this.#send(n, now)) return;
+      if (probe.sentAt === undefined) {
+        const firstOfHop = n % queries === 0;
+        if (firstOfHop && now < this.#nextHopAt) break;
+        if (firstOfHop) this.#nextHopAt = now + (this.#answered ? HOP_GAP_US : FIRST_ANSWER_US);
+        if (!this.#send(n, now)) return;
+      }
       pending++;
       if (pending >= simultaneous) break;
     }
@@ -155,9 +170,13 @@ export class Traceroute implements Command {
   #earliest(now: Instant): Instant {
     if ((this.#probes[this.#next] as Probe).done) return now;
     let at: Instant = NEVER;
+    let pending = 0;
     for (let n = this.#next; n < this.#end; n++) {
       const { sentAt, done } = this.#probes[n] as Probe;
-      if (sentAt !== undefined && !done) at = Math.min(at, sentAt + this.#patience(n));
+      if (done) continue;
+      if (sentAt !== undefined) at = Math.min(at, sentAt + this.#patience(n));
+      else if (pending < this.#options.simultaneous) return Math.min(at, this.#nextHopAt);
+      pending++;
     }
     return at;
   }
@@ -249,6 +268,9 @@ export class Traceroute implements Command {
     probe.mark = mark;
     probe.final = final;
     probe.done = true;
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#nextHopAt = at;
   }
 
   #print(n: number): void {

@@ -68,6 +68,7 @@ export class SubnetManager {
   #own: OwnLease | undefined;
   #watcher: LeaseWatcher | undefined;
   #synced = false;
+  #stopped = false;
 
   constructor(options: SubnetManagerOptions) {
     const { prefix, strict, lease, rng } = options;
@@ -116,7 +117,7 @@ export class SubnetManager {
   stop(revoke: boolean, now: Instant): void {
     if (this.#phase === "stopping") return;
     if (this.#phase === "ended") {
-      this.#emit({ t: "stopped" });
+      this.#sayStopped();
       return;
     }
     this.#phase = "stopping";
@@ -281,7 +282,7 @@ export class SubnetManager {
         return;
       case "stopped":
         // After `revoked` and `fatal` the lease is given back as well, but nobody waits for it.
-        if (this.#phase === "stopping") this.#emit({ t: "stopped" });
+        if (this.#phase === "stopping") this.#sayStopped();
         this.#phase = "ended";
         return;
       default:
@@ -409,6 +410,11 @@ export class SubnetManager {
     for (let out = this.#reflector.poll(); out !== undefined; out = this.#reflector.poll()) {
       if (out.t === "op") this.#emit(out);
     }
+  }
+
+  #sayStopped(): void {
+    if (!this.#stopped) this.#emit({ t: "stopped" });
+    this.#stopped = true;
   }
 
   /** Before the watch stands, what becomes of our questions tells whether the store can be reached. */

@@ -47,6 +47,10 @@ class Bench {
     return this.ops.at(-1)?.op as StoreOp & { readonly id: number };
   }
 
+  get sentAt(): Instant {
+    return (this.ops.at(-1) as { readonly at: Instant }).at;
+  }
+
   get count(): number {
     return this.ops.length;
   }
@@ -90,7 +94,7 @@ describe("validity counts from the sending", () => {
     const bench = new Bench();
     bench.granted();
     bench.next();
-    const sent = bench.now;
+    const sent = bench.sentAt;
     bench.wait(3 * SEC_US);
     bench.keptAlive();
     expect(bench.keeper.validUntil).toBe(sent + VALID_US);
@@ -102,7 +106,7 @@ describe("validity counts from the sending", () => {
     const first = bench.next() as { readonly id: number };
     bench.failed();
     bench.next();
-    const sent = bench.now;
+    const sent = bench.sentAt;
     bench.keptAlive();
     bench.feed({ t: "leaseKeptAlive", id: first.id, lease: "7587862094", ttlSec: TTL });
     expect(bench.keeper.validUntil).toBe(sent + VALID_US);
