@@ -204,7 +204,9 @@ export class UdpUnderlay implements Underlay, SegmentReceiver {
     }
     const sockets = new Set([this.#listener]);
     for (const sender of this.#senders) if (sender !== undefined) sockets.add(sender.socket);
-    await Promise.all([...sockets].map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))));
+    await Promise.all(
+      [...sockets].map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))),
+    );
     // The callbacks of sends that the kernel had not taken come after `close`.
     while (this.pending > 0) await new Promise<void>((resolve) => setImmediate(resolve));
   }
@@ -220,7 +222,12 @@ export class UdpUnderlay implements Underlay, SegmentReceiver {
     pkt.bytes.set(bytes, pkt.put(bytes.length));
     this.stats.rxDatagrams++;
     this.stats.rxBytes += bytes.length;
-    receiver.receive(pkt, this.#sources.get(from.address) ?? this.#source(from.address), from.port, this.#clock.now());
+    receiver.receive(
+      pkt,
+      this.#sources.get(from.address) ?? this.#source(from.address),
+      from.port,
+      this.#clock.now(),
+    );
     this.#wake();
   }
 
@@ -367,13 +374,19 @@ function bindError(cause: unknown, host: string, options: UdpUnderlayOptions): P
     });
   }
   if (code === "EADDRNOTAVAIL") {
-    return new PodloomError("PL_ADDRESS_UNAVAILABLE", `no interface of this machine has the address ${host}`, {
-      remedy:
-        options.carriers.carrier === "host"
-          ? "With `--carrier host` the underlay address must be one of this machine's; on one machine use `--carrier loopback`."
-          : "The loopback interface must be up and own 127.0.0.0/8.",
-      cause,
-    });
+    return new PodloomError(
+      "PL_ADDRESS_UNAVAILABLE",
+      `no interface of this machine has the address ${host}`,
+      {
+        remedy:
+          options.carriers.carrier === "host"
+            ? "With `--carrier host` the underlay address must be one of this machine's; on one machine use `--carrier loopback`."
+            : "The loopback interface must be up and own 127.0.0.0/8.",
+        cause,
+      },
+    );
   }
-  return new PodloomError("PL_PORT_FAILED", `UDP port ${at} could not be opened: ${String(code ?? cause)}`, { cause });
+  return new PodloomError("PL_PORT_FAILED", `UDP port ${at} could not be opened: ${String(code ?? cause)}`, {
+    cause,
+  });
 }

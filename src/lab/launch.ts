@@ -39,6 +39,7 @@ export type DetachedOrder =
 export type DetachedReport =
   | { readonly t: "event"; readonly event: SupervisorEvent }
   | { readonly t: "started"; readonly holder: LabHolder }
+  | { readonly t: "ended" }
   | {
       readonly t: "refused";
       readonly code: string;

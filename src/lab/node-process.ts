@@ -23,8 +23,8 @@ export interface NodeContext {
 /** Who hears of a node. */
 export interface NodeWatcher {
   nodeStarted(node: NodeProcess, pid: number): void;
-  /** Its state changed; `node.state` is the new one. */
-  nodeChanged(node: NodeProcess): void;
+  /** It has become ready. */
+  nodeReady(node: NodeProcess): void;
   /** It ended while nobody had asked it to. Answers what is to be done. */
   nodeEnded(node: NodeProcess, exit: ChildExit, proposal: RestartDecision): RestartDecision;
 }
@@ -97,9 +97,11 @@ export class NodeProcess {
 
   /** A `state` notice. */
   report(state: NodeState): void {
+    const before = this.state?.phase;
     this.state = state;
-    if (state.phase === "ready") this.wasReady = true;
-    this.#watcher.nodeChanged(this);
+    if (state.phase !== "ready" || before === "ready") return;
+    this.wasReady = true;
+    this.#watcher.nodeReady(this);
   }
 
   /** Asks it to leave and waits; kills it when `deadlineMs` is over. Answers whether it had to be killed. */

@@ -195,8 +195,7 @@ export class Supervisor implements NodeWatcher {
     this.#noteChildren();
   }
 
-  nodeChanged(node: NodeProcess): void {
-    if (node.state?.phase !== "ready") return;
+  nodeReady(node: NodeProcess): void {
     const ready = this.nodes.filter((other) => other.state?.phase === "ready").length;
     if (this.nodes.every((other) => other.wasReady)) this.#everReady = true;
     this.#tell({ t: "nodeReady", name: node.name, ready, nodes: this.nodes.length });

@@ -4,14 +4,22 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as z from "zod/mini";
-import { contains, formatPrefix, type Ipv4Addr, type Prefix, parseCidr, parseIpv4, prefixOf } from "../base/ipv4-addr.ts";
+import {
+  contains,
+  formatPrefix,
+  type Ipv4Addr,
+  type Prefix,
+  parseCidr,
+  parseIpv4,
+  prefixOf,
+} from "../base/ipv4-addr.ts";
 import type { EtcdEndpoints } from "../io/etcd/etcd-transport.ts";
 import type { Carrier } from "../io/host-address.ts";
 import { LOG_LEVELS, type LogLevel } from "../io/logger.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 
 /** A pod that the node attaches once it has a subnet. */
-export interface PodWish {
+interface PodWish {
   readonly name: string;
   readonly ip: Ipv4Addr | undefined;
 }
@@ -110,7 +118,10 @@ function oneOf<T extends string>(...values: readonly T[]) {
   return text((value) => values.find((known) => known === value), `one of ${values.join(", ")}`);
 }
 
-const nodeName = text((value) => (NAME.test(value) ? value : undefined), 'a name like node1: a-z, 0-9, "-" and "."');
+const nodeName = text(
+  (value) => (NAME.test(value) ? value : undefined),
+  'a name like node1: a-z, 0-9, "-" and "."',
+);
 const ipv4Address = text(parseIpv4, "an IPv4 address like 192.168.56.2");
 
 const FLAGS = z.object({

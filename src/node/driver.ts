@@ -1,8 +1,9 @@
 // The only place where time, sockets and logic meet. One input in, run the stack, drain what it asks for, then wait for the
 // next input or the one timer. Everything that decides is in the agent; this file only carries out.
+
+import { type AgentOutput, NodeAgent } from "../agent/node-agent.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Instant, NEVER } from "../base/time.ts";
-import { type AgentOutput, NodeAgent } from "../agent/node-agent.ts";
 import type { Clock } from "../io/clock.ts";
 import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
 import { StoreDriver } from "../io/etcd/store-driver.ts";
@@ -51,8 +52,6 @@ export interface DriverDeps {
   readonly logger: Logger;
   readonly transport: EtcdTransport;
   readonly folder: StateFolder;
-  /** Told of every change of the node's state, at most once a turn. */
-  readonly onState: (state: NodeState) => void;
 }
 
 /** Drives one {@link NodeAgent}. */
@@ -62,12 +61,13 @@ export class NodeDriver {
   readonly folder: StateFolder;
   readonly clock: Clock;
   readonly rng: Rng;
+  /** Told of every change of the node's state, at most once a turn. */
+  onState: (state: NodeState) => void = () => {};
   /** Settles when the node has ended and everything is closed. Never rejects. */
   readonly ended: Promise<NodeEnd>;
   readonly #logger: Logger;
   readonly #store: StoreDriver;
   readonly #carriers: CarrierMap;
-  readonly #onState: (state: NodeState) => void;
   readonly #underlays = new Map<number, UdpUnderlay>();
   readonly #tasks = new Set<Task>();
   readonly #turnNow = (): void => this.#turn();
@@ -92,7 +92,6 @@ export class NodeDriver {
     this.rng = deps.rng;
     this.folder = deps.folder;
     this.#logger = deps.logger;
-    this.#onState = deps.onState;
     this.#carriers = new CarrierMap(config.address, config.carrier);
     this.#podsWanted = config.pods.length > 0;
     this.#store = new StoreDriver(deps.transport, (event) => {
@@ -160,7 +159,12 @@ export class NodeDriver {
       return;
     }
     this.#stopTimer = setTimeout(() => {
-      this.#logger.log("warn", "node", "stop", `the store did not answer within ${STOP_BOUND_MS} ms; the lease will expire`);
+      this.#logger.log(
+        "warn",
+        "node",
+        "stop",
+        `the store did not answer within ${STOP_BOUND_MS} ms; the lease will expire`,
+      );
       this.#finish({ code: 0, reason: why });
     }, STOP_BOUND_MS);
     this.change((agent, now) => agent.stop(revoke, now));
@@ -313,7 +317,7 @@ export class NodeDriver {
   #tellState(): void {
     this.#stateChanged = false;
     if (this.#podsWanted && this.agent.state().subnet !== undefined) this.#addPods();
-    this.#onState(this.state());
+    this.onState(this.state());
   }
 
   /** The pods of the command line, as soon as there is a subnet for them. */
@@ -343,7 +347,10 @@ export class NodeDriver {
   }
 
   async #close(): Promise<void> {
-    const closing = [this.#store.close(), ...[...this.#underlays.values()].map((underlay) => underlay.close())];
+    const closing = [
+      this.#store.close(),
+      ...[...this.#underlays.values()].map((underlay) => underlay.close()),
+    ];
     const bound = new Promise<void>((resolve) => setTimeout(resolve, CLOSE_BOUND_MS).unref());
     await Promise.race([Promise.allSettled(closing), bound]);
   }

@@ -18,7 +18,7 @@ const Exit = { OK: 0, USAGE: 2, ENVIRONMENT: 5, INTERNAL: 70 } as const;
 
 /** Who is told of the node: a supervisor, or whoever has connected to the node's own socket. */
 interface Control {
-  tell(state: NodeState): void;
+  readonly tell: (state: NodeState) => void;
   close(): Promise<void>;
 }
 
@@ -60,16 +60,15 @@ function failed(thrown: unknown, logger: Logger): NodeEnd {
 async function run(config: NodeConfig, logger: Logger): Promise<NodeEnd> {
   const folder = new StateFolder(config.state);
   const loading = openTransport(config.etcd);
-  let control: Control | undefined;
   const driver = new NodeDriver(config, {
     clock: new MonotonicClock(),
     rng: new SystemRng(),
     logger,
     transport: await loading,
     folder,
-    onState: (state) => control?.tell(state),
   });
-  control = await openControl(config, driver, logger);
+  const control = await openControl(config, driver, logger);
+  driver.onState = control.tell;
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
     process.on(signal, () => driver.stop(true, `${signal} received`));
   }

@@ -1,4 +1,12 @@
-import { mkdirSync, readdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, resolve, sep } from "node:path";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 
@@ -62,7 +70,8 @@ export class StateFolder {
     for (const entry of readdirSync(join(this.root, folder), { withFileTypes: true })) {
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
       if (entry.isDirectory()) this.#read(path);
-      else if (!entry.isFile()) continue; // A socket, or a link that could lead out of the folder.
+      else if (!entry.isFile())
+        continue; // A socket, or a link that could lead out of the folder.
       else if (path.endsWith(TEMPORARY)) rmSync(join(this.root, path), { force: true });
       else this.#readFile(path);
     }
@@ -89,9 +98,13 @@ export class StateFolder {
   }
 
   #unusable(cause: unknown): PodloomError {
-    return new PodloomError("PL_STATE_UNUSABLE", `the state folder ${this.root} cannot be used: ${messageOf(cause)}`, {
-      remedy: "Make it writable for you, or choose another with --state.",
-      cause,
-    });
+    return new PodloomError(
+      "PL_STATE_UNUSABLE",
+      `the state folder ${this.root} cannot be used: ${messageOf(cause)}`,
+      {
+        remedy: "Make it writable for you, or choose another with --state.",
+        cause,
+      },
+    );
   }
 }

@@ -19,7 +19,10 @@ const EXIT_KILLED = 137;
 const NounArgs = z.object({ noun: z.enum(INSPECT_NOUNS as [InspectNoun, ...InspectNoun[]]) });
 const PodAddShape = z.object({ name: z.string(), ip: z.optional(z.string()) });
 const PodDelShape = z.object({ name: z.string() });
-const ExecShape = z.object({ pod: z.string(), argv: z.array(z.string()).check(z.minLength(1), z.maxLength(256)) });
+const ExecShape = z.object({
+  pod: z.string(),
+  argv: z.array(z.string()).check(z.minLength(1), z.maxLength(256)),
+});
 const ProbeShape = z.object({
   pod: z.string(),
   targets: z.array(z.string()).check(z.maxLength(65_536)),

@@ -1,8 +1,9 @@
 // Reflectors over the real driver while everything that can go wrong does: cut and frozen connections, a server that stands
 // still, dies and comes back, compactions behind their backs. In the end each must know what the store holds.
-import { connect, createServer, type Server, type Socket } from "node:net";
+
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { below, SeededRng } from "../../src/base/rng.ts";
@@ -94,10 +95,13 @@ class Watcher {
 
   constructor(port: number, seed: number) {
     this.reflector = new Reflector({ range: RANGE, ids: new OpIds(), rng: new SeededRng(seed) });
-    this.driver = new StoreDriver(new Etcd3Transport({ endpoints: [`http://127.0.0.1:${port}`] }), (event: StoreEvent) => {
-      this.reflector.handle(event, this.#clock.now());
-      this.#drain();
-    });
+    this.driver = new StoreDriver(
+      new Etcd3Transport({ endpoints: [`http://127.0.0.1:${port}`] }),
+      (event: StoreEvent) => {
+        this.reflector.handle(event, this.#clock.now());
+        this.#drain();
+      },
+    );
     this.reflector.start(this.#clock.now());
     this.#drain();
   }
@@ -133,93 +137,106 @@ class Watcher {
   }
 }
 
-const sorted = (map: ReadonlyMap<string, number>): [string, number][] => [...map].sort(([a], [b]) => (a < b ? -1 : 1));
+const sorted = (map: ReadonlyMap<string, number>): [string, number][] =>
+  [...map].sort(([a], [b]) => (a < b ? -1 : 1));
 
 const KINDS: readonly StoreKind[] = ["embedded", "etcd"];
 
 describe.each(KINDS)("reflectors over %s", (kind) => {
-  test.skipIf(kind === "etcd" && !hasEtcd())(`know what the store holds, whatever happened (seed ${SEED})`, async () => {
-    const rng = new SeededRng(SEED);
-    const store = await startStore(kind);
-    const writer = new Etcd3Transport({ endpoints: [store.url] });
-    const relays = [await Relay.to(store.port), await Relay.to(store.port), await Relay.to(store.port)];
-    const watchers = relays.map((relay, i) => new Watcher(relay.port, SEED + i));
-    let writing = true;
-    let writes = 0;
-    const write = async (): Promise<void> => {
-      while (writing) {
-        const key = `${PREFIX}${below(rng, 60)}`;
-        const done =
-          below(rng, 3) === 0
-            ? writer.delete({ key, rangeEnd: undefined })
-            : writer.put(key, encodeUtf8(String(writes)), NO_LEASE);
-        await done.then(
-          () => writes++,
-          () => sleep(50),
-        );
-        if (below(rng, 400) === 0) {
-          await writer.status().then(
-            ({ header }) => writer.compact(header.revision),
-            () => undefined,
-          ).catch(() => undefined);
+  test.skipIf(kind === "etcd" && !hasEtcd())(
+    `know what the store holds, whatever happened (seed ${SEED})`,
+    async () => {
+      const rng = new SeededRng(SEED);
+      const store = await startStore(kind);
+      const writer = new Etcd3Transport({ endpoints: [store.url] });
+      const relays = [await Relay.to(store.port), await Relay.to(store.port), await Relay.to(store.port)];
+      const watchers = relays.map((relay, i) => new Watcher(relay.port, SEED + i));
+      let writing = true;
+      let writes = 0;
+      const write = async (): Promise<void> => {
+        while (writing) {
+          const key = `${PREFIX}${below(rng, 60)}`;
+          const done =
+            below(rng, 3) === 0
+              ? writer.delete({ key, rangeEnd: undefined })
+              : writer.put(key, encodeUtf8(String(writes)), NO_LEASE);
+          await done.then(
+            () => writes++,
+            () => sleep(50),
+          );
+          if (below(rng, 400) === 0) {
+            await writer
+              .status()
+              .then(
+                ({ header }) => writer.compact(header.revision),
+                () => undefined,
+              )
+              .catch(() => undefined);
+          }
         }
-      }
-    };
-    const faults: (() => Promise<void>)[] = [
-      async () => relays[below(rng, 3)]?.cut(),
-      async () => relays[below(rng, 3)]?.cut(),
-      async () => {
-        // Longer than a watch may be silent, and with a compaction while nobody hears.
-        const relay = relays[below(rng, 3)] as Relay;
-        relay.frozen = true;
-        await sleep(below(rng, 2) === 0 ? 300 : 4500);
-        await writer.status().then(({ header }) => writer.compact(header.revision)).catch(() => undefined);
-        relay.frozen = false;
-      },
-      async () => {
-        store.pause();
-        await sleep(200 + below(rng, 800));
-        store.resume();
-      },
-      async () => {
-        await store.kill();
-        await store.start();
-      },
-    ];
-    try {
-      const writers = [write(), write()];
-      const end = performance.now() + CHAOS_MS;
-      const happened: number[] = [];
-      while (performance.now() < end) {
-        // Every kind of fault at least once, then any.
-        const which = happened.length < faults.length ? happened.length : below(rng, faults.length);
-        happened.push(which);
-        await (faults[which] as () => Promise<void>)();
-        await sleep(100 + below(rng, 300));
-      }
-      writing = false;
-      await Promise.all(writers);
-      expect(writes).toBeGreaterThan(100);
-      const { kvs } = await writer.range(RANGE);
-      const want = sorted(new Map(kvs.map((kv) => [kv.key, kv.modRevision])));
-      const since = performance.now();
-      for (const watcher of watchers) {
-        while (JSON.stringify(sorted(watcher.known())) !== JSON.stringify(want) && performance.now() - since < QUIET_MS) {
-          await sleep(50);
+      };
+      const faults: (() => Promise<void>)[] = [
+        async () => relays[below(rng, 3)]?.cut(),
+        async () => relays[below(rng, 3)]?.cut(),
+        async () => {
+          // Longer than a watch may be silent, and with a compaction while nobody hears.
+          const relay = relays[below(rng, 3)] as Relay;
+          relay.frozen = true;
+          await sleep(below(rng, 2) === 0 ? 300 : 4500);
+          await writer
+            .status()
+            .then(({ header }) => writer.compact(header.revision))
+            .catch(() => undefined);
+          relay.frozen = false;
+        },
+        async () => {
+          store.pause();
+          await sleep(200 + below(rng, 800));
+          store.resume();
+        },
+        async () => {
+          await store.kill();
+          await store.start();
+        },
+      ];
+      try {
+        const writers = [write(), write()];
+        const end = performance.now() + CHAOS_MS;
+        const happened: number[] = [];
+        while (performance.now() < end) {
+          // Every kind of fault at least once, then any.
+          const which = happened.length < faults.length ? happened.length : below(rng, faults.length);
+          happened.push(which);
+          await (faults[which] as () => Promise<void>)();
+          await sleep(100 + below(rng, 300));
         }
-        expect(sorted(watcher.known())).toEqual(want);
-        expect(sorted(watcher.follower)).toEqual(want);
-        expect(watcher.reflector.status).toBe("Synced");
+        writing = false;
+        await Promise.all(writers);
+        expect(writes).toBeGreaterThan(100);
+        const { kvs } = await writer.range(RANGE);
+        const want = sorted(new Map(kvs.map((kv) => [kv.key, kv.modRevision])));
+        const since = performance.now();
+        for (const watcher of watchers) {
+          while (
+            JSON.stringify(sorted(watcher.known())) !== JSON.stringify(want) &&
+            performance.now() - since < QUIET_MS
+          ) {
+            await sleep(50);
+          }
+          expect(sorted(watcher.known())).toEqual(want);
+          expect(sorted(watcher.follower)).toEqual(want);
+          expect(watcher.reflector.status).toBe("Synced");
+        }
+        // The compactions in the dark were noticed: somebody had to list again.
+        expect(watchers.reduce((sum, watcher) => sum + watcher.relists, 0)).toBeGreaterThan(0);
+      } finally {
+        writing = false;
+        for (const relay of relays) relay.frozen = false;
+        for (const watcher of watchers) await watcher.close();
+        for (const relay of relays) relay.close();
+        await writer.close();
+        await store.stop();
       }
-      // The compactions in the dark were noticed: somebody had to list again.
-      expect(watchers.reduce((sum, watcher) => sum + watcher.relists, 0)).toBeGreaterThan(0);
-    } finally {
-      writing = false;
-      for (const relay of relays) relay.frozen = false;
-      for (const watcher of watchers) await watcher.close();
-      for (const relay of relays) relay.close();
-      await writer.close();
-      await store.stop();
-    }
-  });
+    },
+  );
 });

@@ -208,7 +208,7 @@ test("logs are JSON, one file a node, and can be read as text", async () => {
     .map((line) => JSON.parse(line) as { node: string });
   expect(lines.length).toBeGreaterThan(0);
   expect(lines.every((line) => line.node === "node1")).toBe(true);
-  expect(await box.ok("logs", "--tail", "2")).toMatch(/INFO +node2 /);
+  expect(await box.ok("logs", "--tail", "2")).toMatch(/(INFO|WARN) +node2 /);
 });
 
 test("get -w shows all rows, then each that changes", async () => {

@@ -15,7 +15,7 @@ import { PREFIX, runUntil, SubnetNode } from "../support/subnet-node.ts";
 const NODES = 20;
 const SEEDS = 200;
 const FAULTS_END: Instant = 24 * SEC_US;
-const QUIET_END: Instant = 50 * SEC_US;
+const QUIET_END: Instant = 45 * SEC_US;
 /** Five seconds of work; a machine with other work takes longer. */
 const PATIENCE_MS = 120_000;
 /** 31 subnets for 20 nodes: races, and subnets that pass from hand to hand. */
@@ -26,14 +26,16 @@ class Cluster {
   readonly rng: SeededRng;
   readonly nodes: SubnetNode[] = [];
   readonly lease: LeaseOptions;
+  readonly strict: boolean;
   now: Instant = 0;
   acquisitions = 0;
   #addresses = 0;
 
-  constructor(seed: number, lease: LeaseOptions) {
+  constructor(seed: number, lease: LeaseOptions, strict = false) {
     this.rng = new SeededRng(seed);
     this.store = new FakeStore(new SeededRng(seed + 1_000_000));
     this.lease = lease;
+    this.strict = strict;
     this.store.put(`${PREFIX}/config`, CONFIG);
     for (let i = 0; i < NODES; i++) this.add();
   }
@@ -46,11 +48,12 @@ class Cluster {
         dead?.publicIp ??
         `192.168.${56 + Math.floor(this.#addresses / 200)}.${(this.#addresses++ % 200) + 1}`,
       lease: this.lease,
+      strict: this.strict,
       seed: this.rng.u32(),
       ...(own === undefined || !keepsState ? {} : { previousSubnet: own.subnet, previousLease: own.lease }),
     });
     node.onOutput = (output, now) => {
-      if (output.t === "acquired" || output.t === "unfenced") this.#checkOwner(node, now);
+      if (!this.strict && (output.t === "acquired" || output.t === "unfenced")) this.#checkOwner(node, now);
       if (output.t === "acquired") this.acquisitions++;
     };
     this.nodes.push(node);
@@ -76,7 +79,7 @@ class Cluster {
         this.remove(node);
         this.add(node);
       }
-      for (const node of this.nodes) this.#checkBelief(node);
+      if (!this.strict) for (const node of this.nodes) this.#checkBelief(node);
     }
   }
 
@@ -172,8 +175,8 @@ function disturb(cluster: Cluster, resume: Map<SubnetNode, Instant>): void {
   }
 }
 
-function simulate(seed: number, lease: LeaseOptions): Cluster {
-  const cluster = new Cluster(seed, lease);
+function simulate(seed: number, lease: LeaseOptions, strict = false): Cluster {
+  const cluster = new Cluster(seed, lease, strict);
   const { store, rng } = cluster;
   Object.assign(store.faults, { delayMaxUs: 30 * MS_US, loseRequest: 0.03, loseReply: 0.03, straggle: 0.02 });
   const resume = new Map<SubnetNode, Instant>();
@@ -194,7 +197,7 @@ function simulate(seed: number, lease: LeaseOptions): Cluster {
     cluster.runFor(SEC_US);
     wake();
   }
-  cluster.checkQuiet();
+  if (!strict) cluster.checkQuiet();
   return cluster;
 }
 
@@ -225,8 +228,15 @@ describe("twenty nodes on one store: one holder a subnet, and routes = leases on
   );
 
   test(
-    "a lease renewed as flanneld does it, but guarded, 40 seeds",
-    () => simulateAll(SEEDS / 5, { mode: "renew", ttlSec: 12, renewMarginSec: 4 }),
+    "a lease renewed as flanneld does it, but guarded, 25 seeds",
+    () => simulateAll(SEEDS / 8, { mode: "renew", ttlSec: 12, renewMarginSec: 4 }),
     PATIENCE_MS,
   );
+
+  test("strict nodes keep flanneld's quirks, but none of them falls over, 10 seeds", () => {
+    for (const seed of seeds(10)) {
+      const cluster = simulate(seed, { mode: "renew", ttlSec: 12, renewMarginSec: 4 }, true);
+      expect(cluster.nodes.filter((node) => node.own !== undefined).length).toBeGreaterThan(NODES / 2);
+    }
+  });
 });

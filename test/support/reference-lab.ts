@@ -179,10 +179,14 @@ export class ReferenceLab {
       command.wake(this.now);
       listen();
       if (command.exitCode !== undefined) break;
-      const next = Math.min(command.nextDeadline(), this.stack.nextDeadline());
-      if (next === NEVER) throw new Error("the command waits for nothing");
-      if (next > this.now) between(command);
-      this.now = Math.max(this.now, next);
+      let next = Math.min(command.nextDeadline(), this.stack.nextDeadline());
+      if (next > this.now) {
+        between(command);
+        this.settle();
+        next = Math.min(command.nextDeadline(), this.stack.nextDeadline());
+      }
+      if (next === NEVER && command.exitCode === undefined) throw new Error("the command waits for nothing");
+      if (next !== NEVER) this.now = Math.max(this.now, next);
     }
     listen();
     command.close();

@@ -13,7 +13,7 @@ import {
 import type { Connection, FakeStore } from "./fake-store.ts";
 
 export const PREFIX = "/coreos.com/network";
-export const KEEPALIVE: LeaseOptions = { mode: "keepalive", ttlSec: 20 };
+const KEEPALIVE: LeaseOptions = { mode: "keepalive", ttlSec: 20 };
 
 export interface SubnetNodeOptions {
   readonly publicIp?: string;

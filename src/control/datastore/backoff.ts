@@ -2,9 +2,9 @@ import { type Rng, unit } from "../../base/rng.ts";
 import { type Instant, MS_US } from "../../base/time.ts";
 
 /** Longest wait of the first retry, in microseconds. */
-export const BACKOFF_FIRST_US = 50 * MS_US;
+const BACKOFF_FIRST_US = 50 * MS_US;
 /** Longest wait of any retry, in microseconds. */
-export const BACKOFF_CAP_US = 2_000 * MS_US;
+const BACKOFF_CAP_US = 2_000 * MS_US;
 
 /**
  * Full-jitter backoff: each wait is uniform between zero and a ceiling that doubles from 50 ms to 2 s. The jitter is the

@@ -50,6 +50,7 @@ export class LeaseKeeper {
   #grantedSec = 0;
   #validUntil: Instant = 0;
   #fenced = false;
+  #failing = false;
   /** When to grant, or to send the next keep-alive. */
   #nextAt: Instant = NEVER;
 
@@ -166,7 +167,7 @@ export class LeaseKeeper {
     this.#phase = "keeping";
     this.#lease = lease;
     this.#fenced = false;
-    this.#backoff.reset();
+    this.#succeeded();
     this.#extend(ttlSec, sentAt);
     this.#outputs.push({ t: "granted", lease, ttlSec, sentAt });
     this.#nextAt = Math.max(now, sentAt + this.#intervalUs());
@@ -187,7 +188,7 @@ export class LeaseKeeper {
       this.#lose(now);
       return;
     }
-    this.#backoff.reset();
+    this.#succeeded();
     this.#extend(ttlSec, sentAt);
     this.#fenceIfDue(now);
     if (this.#fenced && now < this.#validUntil) {
@@ -207,7 +208,10 @@ export class LeaseKeeper {
       this.#lose(now);
       return;
     }
-    this.#log("debug", `${what === "grant" ? "lease grant" : "keep-alive"} failed, trying again: ${message}`);
+    // The first failure is news, its repetitions are not.
+    const level = this.#failing ? "debug" : "warn";
+    this.#failing = true;
+    this.#log(level, `${what === "grant" ? "lease grant" : "keep-alive"} failed, trying again: ${message}`);
     this.#nextAt = Math.min(this.#nextAt, this.#backoff.next(now));
   }
 
@@ -228,6 +232,11 @@ export class LeaseKeeper {
     this.#nextAt = NEVER;
     this.#ops.clear();
     this.#outputs.push({ t: "stopped" });
+  }
+
+  #succeeded(): void {
+    this.#failing = false;
+    this.#backoff.reset();
   }
 
   /** Never shortens: answers may overtake each other. */

@@ -26,7 +26,7 @@ export interface KeyRange {
   readonly rangeEnd: string | undefined;
 }
 
-export type CompareTarget = "version" | "create" | "mod" | "lease" | "value";
+type CompareTarget = "version" | "create" | "mod" | "lease" | "value";
 
 export interface Compare {
   readonly key: string;

@@ -15,9 +15,9 @@ import type { KeyRange, KeyValue, ResponseHeader, StoreEvent, StoreOp, WatchedEv
 import { type OpIds, PendingOps } from "./pending-ops.ts";
 
 /** After so much silence the watch is asked for a sign of life, in microseconds. */
-export const PROBE_US = 1_500 * MS_US;
+const PROBE_US = 1_500 * MS_US;
 /** After so much silence the watch is dead, in microseconds. */
-export const DEAD_US = 4 * SEC_US;
+const DEAD_US = 4 * SEC_US;
 /** An empty list is read again after 200 to 400 ms. */
 const CONFIRM_MIN_US = 200 * MS_US;
 const CONFIRM_SPREAD_US = 200 * MS_US;

@@ -13,7 +13,7 @@ export type GoValue =
   | { readonly t: "array"; readonly raw: string; readonly items: readonly GoValue[] }
   | { readonly t: "object"; readonly raw: string; readonly members: readonly GoMember[] };
 
-export interface GoMember {
+interface GoMember {
   readonly key: string;
   readonly value: GoValue;
 }

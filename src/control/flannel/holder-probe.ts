@@ -11,7 +11,7 @@
 import { type Instant, SEC_US } from "../../base/time.ts";
 
 /** Leases longer than this are not judged by their refreshing, in seconds. */
-export const JUDGED_TTL_MAX_SEC = 300;
+const JUDGED_TTL_MAX_SEC = 300;
 
 export type HolderVerdict = "alive" | "dead" | "gone" | "unknown";
 

@@ -31,8 +31,8 @@ import type { NetConf } from "./net-conf.ts";
 import { subnetsRange } from "./subnet-key.ts";
 
 /** Lists that one acquisition reads before it gives up, and lost races that it goes through on each. */
-export const ROUNDS_MAX = 10;
-export const RACES_PER_ROUND = 10;
+const ROUNDS_MAX = 10;
+const RACES_PER_ROUND = 10;
 
 /** Complaints remembered, so that each is made once. A hostile store may produce any number. */
 const SAID_MAX = 1_000;

@@ -33,7 +33,7 @@ export interface NetConf {
 }
 
 /** The `Backend` object. All but `type` and `raw` are what the vxlan backend reads from it, with its defaults. */
-export interface BackendConf {
+interface BackendConf {
   /** Lower case. `udp` when the configuration has no Backend, empty when the Backend has no Type. */
   readonly type: string;
   readonly vni: number;

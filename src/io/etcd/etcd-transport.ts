@@ -107,7 +107,11 @@ export interface EtcdTransport {
   put(key: string, value: Uint8Array, lease: LeaseId): Promise<ResponseHeader>;
   /** Answers how many keys were deleted. */
   delete(range: KeyRange): Promise<{ readonly header: ResponseHeader; readonly deleted: number }>;
-  txn(compares: readonly Compare[], success: readonly TxnOp[], failure: readonly TxnOp[]): Promise<TxnOutcome>;
+  txn(
+    compares: readonly Compare[],
+    success: readonly TxnOp[],
+    failure: readonly TxnOp[],
+  ): Promise<TxnOutcome>;
   compact(revision: number): Promise<ResponseHeader>;
   leaseGrant(ttlSec: number): Promise<{ readonly lease: LeaseId; readonly ttlSec: number }>;
   leaseRevoke(lease: LeaseId): Promise<void>;

@@ -1,6 +1,6 @@
 // An EtcdTransport over the public raw stubs of the `etcd3` package. Its Watcher, Lease, builders and fault handling are not
 // used: they lose events silently, report a lost lease a full TTL late, and let one timed-out call block the whole client.
-import { type CallOptions, InterceptingCall, type Interceptor } from "@grpc/grpc-js";
+import { type CallOptions, InterceptingCall, type Interceptor, status } from "@grpc/grpc-js";
 import { noop } from "cockatiel";
 import {
   CompareResult,
@@ -27,7 +27,6 @@ import type {
   TxnOp,
   TxnReply,
 } from "../../control/datastore/messages.ts";
-import { storeError } from "./etcd3-errors.ts";
 import {
   CALL_DEADLINE_MS,
   type EtcdEndpoints,
@@ -44,6 +43,7 @@ import {
   type WatchMessage,
   type WatchStream,
 } from "./etcd-transport.ts";
+import { storeError } from "./etcd3-errors.ts";
 
 // etcd refuses clients that ping more often than every 5 s. A reply may be as large as the server makes it.
 const CHANNEL_OPTIONS = {
@@ -76,14 +76,20 @@ export class Etcd3Transport implements EtcdTransport {
     }
     if (endpoints.tls !== undefined) {
       const { ca, key, cert } = endpoints.tls;
-      options.credentials = { rootCertificate: ca, ...(key && { privateKey: key }), ...(cert && { certChain: cert }) };
+      options.credentials = {
+        rootCertificate: ca,
+        ...(key && { privateKey: key }),
+        ...(cert && { certChain: cert }),
+      };
     }
     this.#client = new Etcd3(options);
     this.#interceptors = [(callOptions, next) => this.#track(new InterceptingCall(next(callOptions)))];
   }
 
   async range(range: KeyRange, revision = 0): Promise<RangeReply> {
-    const reply = await this.#call((options) => this.#client.kv.range({ ...keyRange(range), revision }, options));
+    const reply = await this.#call((options) =>
+      this.#client.kv.range({ ...keyRange(range), revision }, options),
+    );
     return { header: header(reply.header), kvs: reply.kvs.map(keyValue) };
   }
 
@@ -97,10 +103,22 @@ export class Etcd3Transport implements EtcdTransport {
     return { header: header(reply.header), deleted: Number(reply.deleted) };
   }
 
-  async txn(compares: readonly Compare[], success: readonly TxnOp[], failure: readonly TxnOp[]): Promise<TxnOutcome> {
-    const request = { compare: compares.map(compare), success: success.map(requestOp), failure: failure.map(requestOp) };
+  async txn(
+    compares: readonly Compare[],
+    success: readonly TxnOp[],
+    failure: readonly TxnOp[],
+  ): Promise<TxnOutcome> {
+    const request = {
+      compare: compares.map(compare),
+      success: success.map(requestOp),
+      failure: failure.map(requestOp),
+    };
     const reply = await this.#call((options) => this.#client.kv.txn(request, options));
-    return { header: header(reply.header), succeeded: reply.succeeded, replies: reply.responses.map(txnReply) };
+    return {
+      header: header(reply.header),
+      succeeded: reply.succeeded,
+      replies: reply.responses.map(txnReply),
+    };
   }
 
   async compact(revision: number): Promise<ResponseHeader> {
@@ -110,7 +128,9 @@ export class Etcd3Transport implements EtcdTransport {
   }
 
   async leaseGrant(ttlSec: number): Promise<{ lease: LeaseId; ttlSec: number }> {
-    const reply = await this.#call((options) => this.#client.leaseClient.leaseGrant({ TTL: ttlSec }, options));
+    const reply = await this.#call((options) =>
+      this.#client.leaseClient.leaseGrant({ TTL: ttlSec }, options),
+    );
     return { lease: reply.ID, ttlSec: Number(reply.TTL) };
   }
 
@@ -119,7 +139,9 @@ export class Etcd3Transport implements EtcdTransport {
   }
 
   async leaseTimeToLive(lease: LeaseId): Promise<LeaseTtl> {
-    const reply = await this.#call((options) => this.#client.leaseClient.leaseTimeToLive({ ID: lease }, options));
+    const reply = await this.#call((options) =>
+      this.#client.leaseClient.leaseTimeToLive({ ID: lease }, options),
+    );
     return { ttlSec: Number(reply.TTL), grantedTtlSec: Number(reply.grantedTTL) };
   }
 
@@ -130,7 +152,11 @@ export class Etcd3Transport implements EtcdTransport {
 
   async memberList(): Promise<readonly Member[]> {
     const reply = await this.#call((options) => this.#client.cluster.memberList({}, options));
-    return reply.members.map((member) => ({ id: member.ID, name: member.name, clientUrls: member.clientURLs }));
+    return reply.members.map((member) => ({
+      id: member.ID,
+      name: member.name,
+      clientUrls: member.clientURLs,
+    }));
   }
 
   openWatch(range: KeyRange, startRevision: number, sink: StreamSink<WatchMessage>): WatchStream {
@@ -160,7 +186,7 @@ export class Etcd3Transport implements EtcdTransport {
     if (this.#closed) return;
     this.#closed = true;
     for (const stream of [...this.#streams]) stream.cancel();
-    for (const call of [...this.#pending]) call.cancelWithStatus(1, "the client is closed");
+    for (const call of [...this.#pending]) call.cancelWithStatus(status.CANCELLED, "the client is closed");
     // The streams' and calls' ends are announced on later ticks, and etcd3's own handlers still want its pool then.
     await new Promise<void>((resolve) => setImmediate(resolve));
     this.#client.close();
@@ -345,6 +371,9 @@ function watchMessage(raw: IWatchResponse): WatchMessage {
     canceled: raw.canceled,
     compactRevision: Number(raw.compact_revision),
     reason: raw.cancel_reason,
-    events: raw.events.map((event) => ({ t: event.type === "Delete" ? "delete" : "put", kv: keyValue(event.kv) })),
+    events: raw.events.map((event) => ({
+      t: event.type === "Delete" ? "delete" : "put",
+      kv: keyValue(event.kv),
+    })),
   };
 }

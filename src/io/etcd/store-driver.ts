@@ -92,7 +92,9 @@ export class StoreDriver {
 
   #performUnary(op: UnaryOp): void {
     if (this.#pending >= PENDING_MAX) {
-      queueMicrotask(() => this.#fail(op.id, "unavailable", `more than ${PENDING_MAX} operations are under way`));
+      queueMicrotask(() =>
+        this.#fail(op.id, "unavailable", `more than ${PENDING_MAX} operations are under way`),
+      );
       return;
     }
     this.#pending++;
@@ -122,7 +124,12 @@ export class StoreDriver {
         await this.#transport.leaseRevoke(op.lease);
         return { t: "leaseRevoked", id, lease: op.lease };
       case "leaseTimeToLive":
-        return { t: "leaseTimeToLive", id, lease: op.lease, ...(await this.#transport.leaseTimeToLive(op.lease)) };
+        return {
+          t: "leaseTimeToLive",
+          id,
+          lease: op.lease,
+          ...(await this.#transport.leaseTimeToLive(op.lease)),
+        };
     }
   }
 
@@ -133,7 +140,10 @@ export class StoreDriver {
       message: (message) => this.#watched(watch, message),
       broken: (error) => this.#watchBroken(watch, error.message),
     });
-    const timer = setTimeout(() => this.#watchBroken(watch, "the watch was not confirmed in time"), CALL_DEADLINE_MS);
+    const timer = setTimeout(
+      () => this.#watchBroken(watch, "the watch was not confirmed in time"),
+      CALL_DEADLINE_MS,
+    );
     this.#watches.set(watch, { stream, timer });
   }
 
@@ -169,7 +179,9 @@ export class StoreDriver {
 
   #sendKeepAlive(id: number, lease: string): void {
     if (this.#keepAlives.length >= PENDING_MAX) {
-      queueMicrotask(() => this.#fail(id, "unavailable", `more than ${PENDING_MAX} keep-alives are under way`));
+      queueMicrotask(() =>
+        this.#fail(id, "unavailable", `more than ${PENDING_MAX} keep-alives are under way`),
+      );
       return;
     }
     this.#keepAlive ??= this.#transport.openKeepAlive({

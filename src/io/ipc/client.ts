@@ -38,7 +38,11 @@ function connectError(path: string, cause: unknown): PodloomError {
     return new PodloomError("PL_SOCKET_GONE", `nobody listens on ${path}`, { cause });
   }
   if (code === "EACCES" || code === "EPERM") {
-    return new PodloomError("PL_SOCKET_DENIED", `you may not open ${path}; it belongs to another user`, { cause });
+    return new PodloomError("PL_SOCKET_DENIED", `you may not open ${path}; it belongs to another user`, {
+      cause,
+    });
   }
-  return new PodloomError("PL_SOCKET_FAILED", `${path} could not be connected to: ${String(code ?? cause)}`, { cause });
+  return new PodloomError("PL_SOCKET_FAILED", `${path} could not be connected to: ${String(code ?? cause)}`, {
+    cause,
+  });
 }

@@ -58,7 +58,13 @@ export class IncomingRequest {
   readonly #end: (id: number) => void;
   #over = false;
 
-  constructor(id: number, verb: string, args: unknown, send: (message: Message) => boolean, end: (id: number) => void) {
+  constructor(
+    id: number,
+    verb: string,
+    args: unknown,
+    send: (message: Message) => boolean,
+    end: (id: number) => void,
+  ) {
     this.#id = id;
     this.verb = verb;
     this.args = args;
@@ -130,7 +136,12 @@ export class Connection {
       this.#resolveClosed = resolve;
     });
     this.#helloTimer = setTimeout(() => {
-      this.destroy(new PodloomError("PL_IPC_SILENT", `the other side did not introduce itself within ${HELLO_TIMEOUT_MS} ms`));
+      this.destroy(
+        new PodloomError(
+          "PL_IPC_SILENT",
+          `the other side did not introduce itself within ${HELLO_TIMEOUT_MS} ms`,
+        ),
+      );
     }, HELLO_TIMEOUT_MS);
     stream.on("data", (chunk: Buffer) => this.#received(chunk));
     stream.on("drain", () => {
@@ -191,7 +202,9 @@ export class Connection {
     if (this.#over || this.#stream.writableEnded || this.#stream.destroyed) return true;
     const flowing = this.#stream.write(encodeFrame(message));
     if (this.#stream.writableLength > BACKLOG_BYTES_MAX) {
-      this.destroy(new PodloomError("PL_IPC_BACKLOG", `the other side left ${this.#stream.writableLength} bytes unread`));
+      this.destroy(
+        new PodloomError("PL_IPC_BACKLOG", `the other side left ${this.#stream.writableLength} bytes unread`),
+      );
     }
     return flowing;
   }
@@ -200,7 +213,8 @@ export class Connection {
     try {
       this.#decoder.push(chunk, (value) => {
         if (this.#over || this.#stream.destroyed) return;
-        if (!isMessage(value)) throw new PodloomError("PL_IPC_MALFORMED", "the other side sent something that is no message");
+        if (!isMessage(value))
+          throw new PodloomError("PL_IPC_MALFORMED", "the other side sent something that is no message");
         this.#handle(value);
       });
     } catch (thrown) {
@@ -261,7 +275,12 @@ export class Connection {
       (ended) => this.#incoming.delete(ended),
     );
     if (this.#incoming.size >= INCOMING_MAX || this.#incoming.has(id)) {
-      this.#send({ t: "failed", id, code: "PL_IPC_BUSY", message: `more than ${INCOMING_MAX} requests are open` });
+      this.#send({
+        t: "failed",
+        id,
+        code: "PL_IPC_BUSY",
+        message: `more than ${INCOMING_MAX} requests are open`,
+      });
       return;
     }
     this.#incoming.set(id, request);

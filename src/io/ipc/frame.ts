@@ -49,7 +49,10 @@ export class FrameDecoder {
       const bytes = this.#joined();
       const length = bytes.readUInt32BE();
       if (length > FRAME_BYTES_MAX || length === 0) {
-        throw new PodloomError("PL_FRAME_TOO_LONG", `a frame announces ${length} bytes; 1 to ${FRAME_BYTES_MAX} are allowed`);
+        throw new PodloomError(
+          "PL_FRAME_TOO_LONG",
+          `a frame announces ${length} bytes; 1 to ${FRAME_BYTES_MAX} are allowed`,
+        );
       }
       const end = LENGTH_BYTES + length;
       if (bytes.length < end) {
@@ -74,6 +77,10 @@ function decode(body: Buffer): unknown {
   try {
     return codec.unpack(body) as unknown;
   } catch (cause) {
-    throw new PodloomError("PL_FRAME_MALFORMED", `a frame does not hold a msgpack value: ${messageOf(cause)}`, { cause });
+    throw new PodloomError(
+      "PL_FRAME_MALFORMED",
+      `a frame does not hold a msgpack value: ${messageOf(cause)}`,
+      { cause },
+    );
   }
 }

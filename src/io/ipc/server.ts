@@ -38,9 +38,13 @@ export class IpcServer {
     const folder = dirname(path);
     const needed = Buffer.byteLength(path) + TEMPORARY_BYTES;
     if (needed > PATH_BYTES_MAX) {
-      throw new PodloomError("PL_SOCKET_PATH_TOO_LONG", `the socket path ${path} is longer than a unix socket allows`, {
-        remedy: `Choose a state folder whose path is ${needed - PATH_BYTES_MAX} characters shorter.`,
-      });
+      throw new PodloomError(
+        "PL_SOCKET_PATH_TOO_LONG",
+        `the socket path ${path} is longer than a unix socket allows`,
+        {
+          remedy: `Choose a state folder whose path is ${needed - PATH_BYTES_MAX} characters shorter.`,
+        },
+      );
     }
     await refuseLiveSocket(path);
     const server = createServer();
@@ -63,10 +67,14 @@ export class IpcServer {
     } catch (cause) {
       server.close();
       const code = (cause as NodeJS.ErrnoException).code;
-      throw new PodloomError("PL_SOCKET_FAILED", `the socket ${path} could not be made: ${String(code ?? cause)}`, {
-        remedy: `See that ${folder} is a folder that you may write to.`,
-        cause,
-      });
+      throw new PodloomError(
+        "PL_SOCKET_FAILED",
+        `the socket ${path} could not be made: ${String(code ?? cause)}`,
+        {
+          remedy: `See that ${folder} is a folder that you may write to.`,
+          cause,
+        },
+      );
     }
     return ipc;
   }
@@ -99,9 +107,13 @@ async function refuseLiveSocket(path: string): Promise<void> {
   } catch (thrown) {
     const code = (thrown as NodeJS.ErrnoException).code;
     if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTSOCK") return;
-    throw new PodloomError("PL_SOCKET_FAILED", `${basename(path)} in ${dirname(path)} cannot be examined: ${String(code)}`, {
-      cause: thrown,
-    });
+    throw new PodloomError(
+      "PL_SOCKET_FAILED",
+      `${basename(path)} in ${dirname(path)} cannot be examined: ${String(code)}`,
+      {
+        cause: thrown,
+      },
+    );
   }
   socket.destroy();
   throw new PodloomError("PL_SOCKET_IN_USE", `another process already listens on ${path}`, {

@@ -582,7 +582,9 @@ describe("watching the others", () => {
     lab.store.put(key("10.3.32.0-24"), attrs("1.1.1.32"));
     lab.store.compact();
     lab.wait(SEC_US);
-    const addresses = [...node.peers.values()].map((peer) => peer.attrs.publicIp & 0xff).sort();
+    const addresses = [...node.peers.values()]
+      .map((peer) => peer.attrs.publicIp & 0xff)
+      .sort((a, b) => a - b);
     expect(addresses).toEqual([32, 99]);
     expect(node.said("synced")).toHaveLength(1);
   });

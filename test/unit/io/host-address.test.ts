@@ -15,15 +15,21 @@ describe("hostAddress", () => {
     expect(hostAddress(ipv4("192.168.56.2"), "host", "darwin")).toBe(ipv4("192.168.56.2"));
   });
 
-  test.each(["10.0.0.1", "10.0.0.0", "10.255.255.255"])("loopback refuses %s, which would be the machine's own", (underlay) => {
-    expect(() => hostAddress(ipv4(underlay), "loopback", "linux")).toThrow(
-      expect.objectContaining({ code: "PL_UNDERLAY_UNUSABLE", message: expect.stringContaining(underlay) }),
-    );
-  });
+  test.each(["10.0.0.1", "10.0.0.0", "10.255.255.255"])(
+    "loopback refuses %s, which would be the machine's own",
+    (underlay) => {
+      expect(() => hostAddress(ipv4(underlay), "loopback", "linux")).toThrow(
+        expect.objectContaining({ code: "PL_UNDERLAY_UNUSABLE", message: expect.stringContaining(underlay) }),
+      );
+    },
+  );
 
   test("loopback outside Linux is refused with what to do instead", () => {
     expect(() => hostAddress(ipv4("10.1.2.3"), "loopback", "darwin")).toThrow(
-      expect.objectContaining({ code: "PL_CARRIER_UNSUPPORTED", remedy: expect.stringContaining("docker-compose") }),
+      expect.objectContaining({
+        code: "PL_CARRIER_UNSUPPORTED",
+        remedy: expect.stringContaining("docker-compose"),
+      }),
     );
   });
 });

@@ -6,10 +6,17 @@ import { type Ipv4Addr, ipv4 } from "../../../src/base/ipv4-addr.ts";
 import { SeededRng } from "../../../src/base/rng.ts";
 import { MonotonicClock } from "../../../src/io/clock.ts";
 import { CarrierMap } from "../../../src/io/host-address.ts";
-import { TX_BURST_MAX, TX_QUEUE_MAX, UdpUnderlay, type UdpUnderlayOptions } from "../../../src/io/udp-underlay.ts";
+import {
+  TX_BURST_MAX,
+  TX_QUEUE_MAX,
+  UdpUnderlay,
+  type UdpUnderlayOptions,
+} from "../../../src/io/udp-underlay.ts";
 import { NetStack } from "../../../src/stack/net-stack.ts";
 import type { PacketBuffer } from "../../../src/stack/packet-buffer.ts";
 import { PacketPool } from "../../../src/stack/packet-pool.ts";
+import * as vxlan from "../../../src/wire/vxlan.ts";
+import { udpSuperPacket } from "../../support/frames.ts";
 
 // Loopback addresses that no lab in the other tests uses.
 const A = ipv4("10.211.7.2");
@@ -40,7 +47,11 @@ class Side {
     });
     side.underlay.attach({
       receive: (pkt, src, srcPort) => {
-        side.arrivals.push({ bytes: Buffer.from(pkt.bytes.subarray(pkt.head, pkt.tail)).toString("latin1"), src, srcPort });
+        side.arrivals.push({
+          bytes: Buffer.from(pkt.bytes.subarray(pkt.head, pkt.tail)).toString("latin1"),
+          src,
+          srcPort,
+        });
         side.stack.consume(pkt);
       },
     });
@@ -97,6 +108,21 @@ test("the largest datagram that UDP can carry arrives whole", async () => {
   a.send(bytes, b);
   await until(() => b.arrivals.length === 1);
   expect(b.arrivals[0]?.bytes).toBe(Buffer.from(bytes).toString("latin1"));
+});
+
+test("a super-packet leaves as one datagram a segment, tunnel header and all, in order", async () => {
+  const [a, b] = [await open(A), await open(B)];
+  const payload = new Uint8Array(40_000).map((_, i) => i % 251);
+  const pkt = udpSuperPacket(a.stack.pool, { dst: 0x0200_0000_0001, src: 0x0200_0000_0002, payload }, 1400);
+  vxlan.emit(pkt.view, pkt.push(vxlan.HEADER_LEN), 7);
+  a.underlay.send(pkt, B, b.underlay.port, 3, 0);
+  const headers = vxlan.HEADER_LEN + 14 + 20 + 8;
+  await until(() => b.arrivals.length === Math.ceil(payload.length / 1400));
+  expect(new Set(b.arrivals.map((arrival) => arrival.srcPort)).size).toBe(1);
+  const parts = b.arrivals.map((arrival) => Buffer.from(arrival.bytes, "latin1"));
+  expect(parts.every((part) => part.length <= headers + 1400)).toBe(true);
+  expect(new Set(parts.map((part) => part.toString("latin1", 0, vxlan.HEADER_LEN + 14))).size).toBe(1);
+  expect(Buffer.concat(parts.map((part) => part.subarray(headers)))).toEqual(Buffer.from(payload));
 });
 
 test("a flow keeps its source port, several flows have several, none is the listening port", async () => {
@@ -187,7 +213,10 @@ test("closing drops what is queued and releases every packet", async () => {
 });
 
 describe("a port that cannot be opened", () => {
-  async function failure(options: Partial<UdpUnderlayOptions>, local = A): Promise<{ code: string; message: string; remedy: string }> {
+  async function failure(
+    options: Partial<UdpUnderlayOptions>,
+    local = A,
+  ): Promise<{ code: string; message: string; remedy: string }> {
     const opened = await Side.open(local, options).catch((error: unknown) => error);
     expect(opened).toHaveProperty("code");
     return opened as { code: string; message: string; remedy: string };

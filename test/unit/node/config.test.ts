@@ -5,7 +5,16 @@ import { describe, expect, test } from "vitest";
 import { ipv4, prefix } from "../../../src/base/ipv4-addr.ts";
 import { NODE_USAGE, parseNodeConfig } from "../../../src/node/config.ts";
 
-const NEEDED = ["--name", "node1", "--address", "192.168.56.2", "--segment", "192.168.56.0/24", "--etcd", "http://127.0.0.1:2379"];
+const NEEDED = [
+  "--name",
+  "node1",
+  "--address",
+  "192.168.56.2",
+  "--segment",
+  "192.168.56.0/24",
+  "--etcd",
+  "http://127.0.0.1:2379",
+];
 const parse = (...more: string[]) => parseNodeConfig([...NEEDED, ...more], { XDG_STATE_HOME: "/s" });
 
 test("what is needed is enough; the rest has defaults", () => {
@@ -30,8 +39,31 @@ test("what is needed is enough; the rest has defaults", () => {
 });
 
 test("every flag is heard", () => {
-  const flags = ["--carrier", "host", "--mtu", "9000", "--etcd-prefix", "/x/y", "--lease-ttl", "30", "--strict", "--state", "/d"];
-  const more = ["--control", "/c.sock", "--pod", "a", "--pod", "b=10.244.1.9", "--log-level", "debug", "--log-file", "/l"];
+  const flags = [
+    "--carrier",
+    "host",
+    "--mtu",
+    "9000",
+    "--etcd-prefix",
+    "/x/y",
+    "--lease-ttl",
+    "30",
+    "--strict",
+    "--state",
+    "/d",
+  ];
+  const more = [
+    "--control",
+    "/c.sock",
+    "--pod",
+    "a",
+    "--pod",
+    "b=10.244.1.9",
+    "--log-level",
+    "debug",
+    "--log-file",
+    "/l",
+  ];
   expect(parse(...flags, ...more)).toMatchObject({
     carrier: "host",
     mtuBytes: 9000,
@@ -96,7 +128,14 @@ test("user and password, and certificates, are passed on", () => {
   const folder = mkdtempSync(join(tmpdir(), "pl-conf-"));
   try {
     for (const name of ["ca", "cert", "key"]) writeFileSync(join(folder, name), name);
-    const tls = ["--etcd", "https://e:2379", "--etcd-cafile", join(folder, "ca"), "--etcd-certfile", join(folder, "cert")];
+    const tls = [
+      "--etcd",
+      "https://e:2379",
+      "--etcd-cafile",
+      join(folder, "ca"),
+      "--etcd-certfile",
+      join(folder, "cert"),
+    ];
     const argv = [...NEEDED, ...tls, "--etcd-keyfile", join(folder, "key"), "--etcd-username", "root"];
     const config = parseNodeConfig(argv, { PODLOOM_ETCD_PASSWORD: "pw" });
     expect(config?.etcd).toEqual({
@@ -112,5 +151,6 @@ test("user and password, and certificates, are passed on", () => {
 
 test("--help asks for the text, which names every flag that is understood", () => {
   expect(parseNodeConfig(["--help"], {})).toBeUndefined();
-  for (const flag of ["--name", "--etcd-keyfile", "--lease-margin", "--pod", "--log-file"]) expect(NODE_USAGE).toContain(flag);
+  for (const flag of ["--name", "--etcd-keyfile", "--lease-margin", "--pod", "--log-file"])
+    expect(NODE_USAGE).toContain(flag);
 });

@@ -1,4 +1,15 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -66,15 +77,22 @@ describe("nothing leads out of the folder", () => {
 test("a folder that cannot be used is named, with the remedy", () => {
   writeFileSync(root, "a file");
   expect(() => new StateFolder(join(root, "sub"))).toThrow(
-    expect.objectContaining({ code: "PL_STATE_UNUSABLE", message: expect.stringContaining(root), remedy: expect.stringContaining("--state") }),
+    expect.objectContaining({
+      code: "PL_STATE_UNUSABLE",
+      message: expect.stringContaining(root),
+      remedy: expect.stringContaining("--state"),
+    }),
   );
 });
 
-test.skipIf(process.getuid?.() === 0)("a folder that may not be written costs an error, and the old text stays", () => {
-  const folder = new StateFolder(root);
-  folder.put("x", "old");
-  chmodSync(root, 0o500);
-  expect(() => folder.put("x", "new")).toThrow(expect.objectContaining({ code: "PL_STATE_UNUSABLE" }));
-  chmodSync(root, 0o700);
-  expect(folder.files.get("x")).toBe("old");
-});
+test.skipIf(process.getuid?.() === 0)(
+  "a folder that may not be written costs an error, and the old text stays",
+  () => {
+    const folder = new StateFolder(root);
+    folder.put("x", "old");
+    chmodSync(root, 0o500);
+    expect(() => folder.put("x", "new")).toThrow(expect.objectContaining({ code: "PL_STATE_UNUSABLE" }));
+    chmodSync(root, 0o700);
+    expect(folder.files.get("x")).toBe("old");
+  },
+);

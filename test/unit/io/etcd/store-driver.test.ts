@@ -11,7 +11,14 @@ import {
 import { StoreDriver } from "../../../../src/io/etcd/store-driver.ts";
 
 const HEADER = { clusterId: "7", revision: 5 };
-const MESSAGE: WatchMessage = { header: HEADER, created: false, canceled: false, compactRevision: 0, reason: "", events: [] };
+const MESSAGE: WatchMessage = {
+  header: HEADER,
+  created: false,
+  canceled: false,
+  compactRevision: 0,
+  reason: "",
+  events: [],
+};
 
 /** A transport whose streams the test speaks on. */
 class Scripted {
@@ -27,7 +34,10 @@ class Scripted {
   openKeepAlive(sink: StreamSink<KeptAlive>) {
     const stream = { sink, sent: [] as string[], cancelled: false };
     this.keepAlives.push(stream);
-    return { send: (lease: string) => void stream.sent.push(lease), cancel: () => void (stream.cancelled = true) };
+    return {
+      send: (lease: string) => void stream.sent.push(lease),
+      cancel: () => void (stream.cancelled = true),
+    };
   }
   close = () => Promise.resolve();
 }
@@ -69,8 +79,15 @@ describe("a watch", () => {
 
   test("confirmed and refused in one message is only refused", () => {
     driver.perform({ t: "watchOpen", watch: 1, range: RANGE, startRevision: 1 });
-    transport.watches[0]?.sink.message({ ...MESSAGE, created: true, canceled: true, reason: "permission denied" });
-    expect(events).toEqual([{ t: "watchCanceled", watch: 1, compactRevision: 0, reason: "permission denied" }]);
+    transport.watches[0]?.sink.message({
+      ...MESSAGE,
+      created: true,
+      canceled: true,
+      reason: "permission denied",
+    });
+    expect(events).toEqual([
+      { t: "watchCanceled", watch: 1, compactRevision: 0, reason: "permission denied" },
+    ]);
   });
 
   test("opened again under its number replaces the first, whose last words are not heard", () => {

@@ -5,7 +5,11 @@ import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connectIpc, connectSocket } from "../../../../src/io/ipc/client.ts";
-import { Connection, type ConnectionOptions, type IncomingRequest } from "../../../../src/io/ipc/connection.ts";
+import {
+  Connection,
+  type ConnectionOptions,
+  type IncomingRequest,
+} from "../../../../src/io/ipc/connection.ts";
 import { encodeFrame, FrameDecoder } from "../../../../src/io/ipc/frame.ts";
 import { PROTOCOL_VERSION } from "../../../../src/io/ipc/protocol.ts";
 import { IpcServer } from "../../../../src/io/ipc/server.ts";
@@ -36,7 +40,11 @@ async function dial(options: Partial<ConnectionOptions> = {}): Promise<Connectio
   return connection;
 }
 
-function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void; reject: (error: unknown) => void } {
+function deferred<T>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: unknown) => void;
+} {
   let resolve!: (value: T) => void;
   let reject!: (error: unknown) => void;
   const promise = new Promise<T>((yes, no) => {
@@ -70,7 +78,12 @@ describe("requests", () => {
     const client = await dial();
     const pieces: unknown[] = [];
     const call = client.request("exec", {}, { onChunk: (stream, data) => pieces.push([stream, data]) });
-    await expect.poll(() => pieces).toEqual([["stdout", "a"], ["stderr", "b"]]);
+    await expect
+      .poll(() => pieces)
+      .toEqual([
+        ["stdout", "a"],
+        ["stderr", "b"],
+      ]);
     call.interrupt();
     expect(await call.done).toEqual({ exitCode: 130 });
   });
@@ -84,7 +97,10 @@ describe("requests", () => {
       },
     });
     const client = await dial();
-    await expect(client.request("throw", {}).done).rejects.toMatchObject({ code: "PL_NO_SUCH_POD", message: "no pod x" });
+    await expect(client.request("throw", {}).done).rejects.toMatchObject({
+      code: "PL_NO_SUCH_POD",
+      message: "no pod x",
+    });
     await expect(client.request("bug", {}).done).rejects.toMatchObject({ code: "PL_INTERNAL" });
     await expect(client.request("say", {}).done).rejects.toMatchObject({ code: "PL_SAID" });
   });
@@ -93,7 +109,9 @@ describe("requests", () => {
     let interrupted = false;
     await listen({ onRequest: (request) => void (request.onInterrupt = () => (interrupted = true)) });
     const client = await dial();
-    await expect(client.request("slow", {}, { timeoutMs: 30 }).done).rejects.toMatchObject({ code: "PL_IPC_TIMEOUT" });
+    await expect(client.request("slow", {}, { timeoutMs: 30 }).done).rejects.toMatchObject({
+      code: "PL_IPC_TIMEOUT",
+    });
     await expect.poll(() => interrupted).toBe(true);
   });
 
@@ -159,17 +177,23 @@ describe("a peer that misbehaves", () => {
     expect((error as Error).message).toContain("99");
   });
   test("does not say hello first", async () => {
-    expect(await closedBecause(encodeFrame({ t: "notice", event: "x", data: 0 }))).toEqual(code("PL_IPC_MALFORMED"));
+    expect(await closedBecause(encodeFrame({ t: "notice", event: "x", data: 0 }))).toEqual(
+      code("PL_IPC_MALFORMED"),
+    );
   });
   test("says hello twice", async () => {
     expect(await closedBecause(greeting, greeting)).toEqual(code("PL_IPC_MALFORMED"));
   });
-  test.each([[{ t: "request", id: -1, verb: "x" }], [{ t: "request", id: 1 }], [{ t: "chunk", id: 1, stream: "x" }], [null], [[]], ["hello"]])(
-    "sends %j, which is no message",
-    async (message) => {
-      expect(await closedBecause(greeting, encodeFrame(message))).toEqual(code("PL_IPC_MALFORMED"));
-    },
-  );
+  test.each([
+    [{ t: "request", id: -1, verb: "x" }],
+    [{ t: "request", id: 1 }],
+    [{ t: "chunk", id: 1, stream: "x" }],
+    [null],
+    [[]],
+    ["hello"],
+  ])("sends %j, which is no message", async (message) => {
+    expect(await closedBecause(greeting, encodeFrame(message))).toEqual(code("PL_IPC_MALFORMED"));
+  });
   test("sends noise", async () => {
     expect(await closedBecause(Buffer.from("GET / HTTP/1.1\r\n\r\n"))).toEqual(code("PL_FRAME_TOO_LONG"));
   });
@@ -233,7 +257,9 @@ describe("the socket", () => {
 
   test("that is longer than the system allows is refused with how much too long", async () => {
     const long = join(folder, "x".repeat(120), "s.sock");
-    await expect(IpcServer.listen(long, { from: "x" })).rejects.toMatchObject({ code: "PL_SOCKET_PATH_TOO_LONG" });
+    await expect(IpcServer.listen(long, { from: "x" })).rejects.toMatchObject({
+      code: "PL_SOCKET_PATH_TOO_LONG",
+    });
   });
 
   test("in a folder that cannot be written says which", async () => {
@@ -245,7 +271,9 @@ describe("the socket", () => {
   });
 
   test("that nobody listens on is gone", async () => {
-    await expect(connectIpc(join(folder, "none"), { from: "cli" })).rejects.toMatchObject({ code: "PL_SOCKET_GONE" });
+    await expect(connectIpc(join(folder, "none"), { from: "cli" })).rejects.toMatchObject({
+      code: "PL_SOCKET_GONE",
+    });
   });
 
   test("leaves nothing open when it is closed", async () => {

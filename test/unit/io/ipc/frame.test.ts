@@ -21,14 +21,18 @@ describe("frames", () => {
   test("come out as they went in, however the stream is cut", () => {
     const value = fc.jsonValue({ depthSize: "small" });
     fc.assert(
-      fc.property(fc.array(value, { maxLength: 5 }), fc.array(fc.float({ min: 0, max: 1, noNaN: true })), (values, cuts) => {
-        const bytes = Buffer.concat(values.map(encodeFrame));
-        const decoder = new FrameDecoder();
-        // As JSON, because it writes -0 as 0. The decoder renames a key that would change a prototype.
-        const want = JSON.stringify(values).replaceAll('"__proto__":', '"__proto_":');
-        expect(JSON.stringify(decodeAll(decoder, pieces(bytes, cuts)))).toBe(want);
-        expect(decoder.buffered).toBe(0);
-      }),
+      fc.property(
+        fc.array(value, { maxLength: 5 }),
+        fc.array(fc.float({ min: 0, max: 1, noNaN: true })),
+        (values, cuts) => {
+          const bytes = Buffer.concat(values.map(encodeFrame));
+          const decoder = new FrameDecoder();
+          // As JSON, because it writes -0 as 0. The decoder renames a key that would change a prototype.
+          const want = JSON.stringify(values).replaceAll('"__proto__":', '"__proto_":');
+          expect(JSON.stringify(decodeAll(decoder, pieces(bytes, cuts)))).toBe(want);
+          expect(decoder.buffered).toBe(0);
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -40,24 +44,33 @@ describe("frames", () => {
 
   test("random bytes end in a PodloomError or wait for more, never in another error", () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), fc.array(fc.float({ min: 0, max: 1, noNaN: true })), (noise, cuts) => {
-        const body = Buffer.from(noise);
-        const framed = Buffer.concat([Buffer.alloc(4), body]);
-        framed.writeUInt32BE(body.length);
-        for (const bytes of [body, framed]) {
-          try {
-            decodeAll(new FrameDecoder(), pieces(bytes, cuts));
-          } catch (thrown) {
-            expect(thrown).toBeInstanceOf(PodloomError);
+      fc.property(
+        fc.uint8Array({ maxLength: 200 }),
+        fc.array(fc.float({ min: 0, max: 1, noNaN: true })),
+        (noise, cuts) => {
+          const body = Buffer.from(noise);
+          const framed = Buffer.concat([Buffer.alloc(4), body]);
+          framed.writeUInt32BE(body.length);
+          for (const bytes of [body, framed]) {
+            try {
+              decodeAll(new FrameDecoder(), pieces(bytes, cuts));
+            } catch (thrown) {
+              expect(thrown).toBeInstanceOf(PodloomError);
+            }
           }
-        }
-      }),
+        },
+      ),
       { numRuns: 2000 },
     );
   });
 
   test("mutations of real messages do no harm", () => {
-    const frame = encodeFrame({ t: "request", id: 7, verb: "exec", args: { pod: "a", argv: ["ping", "-c", "3"] } });
+    const frame = encodeFrame({
+      t: "request",
+      id: 7,
+      verb: "exec",
+      args: { pod: "a", argv: ["ping", "-c", "3"] },
+    });
     fc.assert(
       fc.property(fc.nat(frame.length - 1), fc.nat(255), (at, byte) => {
         const bytes = Buffer.from(frame);
@@ -76,7 +89,9 @@ describe("frames", () => {
   test("a length beyond the limit is refused before its bytes are waited for", () => {
     const header = Buffer.alloc(4);
     header.writeUInt32BE(FRAME_BYTES_MAX + 1);
-    expect(() => decodeAll(new FrameDecoder(), [header])).toThrow(expect.objectContaining({ code: "PL_FRAME_TOO_LONG" }));
+    expect(() => decodeAll(new FrameDecoder(), [header])).toThrow(
+      expect.objectContaining({ code: "PL_FRAME_TOO_LONG" }),
+    );
   });
 
   test("a value that is too long is not sent", () => {
@@ -89,7 +104,9 @@ describe("frames", () => {
     const body = Buffer.alloc(2_000_000, 0x91); // An array of one array of one array …
     const frame = Buffer.concat([Buffer.alloc(4), body]);
     frame.writeUInt32BE(body.length);
-    expect(() => decodeAll(new FrameDecoder(), [frame])).toThrow(expect.objectContaining({ code: "PL_FRAME_MALFORMED" }));
+    expect(() => decodeAll(new FrameDecoder(), [frame])).toThrow(
+      expect.objectContaining({ code: "PL_FRAME_MALFORMED" }),
+    );
   });
 
   test("a key __proto__ changes no prototype", () => {
