@@ -4,7 +4,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const programs = { node: "../dist/node/main.js", store: "../dist/io/embedded/main.js" };
+const programs = { node: "../dist/bundle/node.js", store: "../dist/io/embedded/main.js" };
 const entry = new URL(programs[process.argv[2]] ?? "../dist/cli/main.js", import.meta.url);
 
 if (existsSync(fileURLToPath(entry))) {

@@ -4,23 +4,26 @@ import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix } from "../base/ip
 import { formatMac, randomMac } from "../base/mac-addr.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { Ring } from "../base/ring.ts";
-import type { Rng } from "../base/rng.ts";
 import { type Instant, NEVER } from "../base/time.ts";
-import type { StoreEvent, StoreOp } from "../control/datastore/messages.ts";
+import type { StoreEvent } from "../control/datastore/messages.ts";
+import type { OwnLease } from "../control/flannel/lease-attrs.ts";
 import type { NetConf } from "../control/flannel/net-conf.ts";
 import { emitSubnetEnv, parseSubnetEnv } from "../control/flannel/subnet-env.ts";
-import {
-  type LeaseOptions,
-  type OwnLease,
-  SubnetManager,
-  type SubnetOutput,
-} from "../control/flannel/subnet-manager.ts";
+import { SubnetManager } from "../control/flannel/subnet-manager.ts";
+import type { SubnetOutput } from "../control/flannel/subnet-messages.ts";
 import type { InspectNoun, InspectRows, PodRow } from "../control/inspect.ts";
-import { NetStack, type StackTrace } from "../stack/net-stack.ts";
+import { NetStack } from "../stack/net-stack.ts";
 import type { Netns } from "../stack/netns.ts";
-import type { PacketPool } from "../stack/packet-pool.ts";
+import type { PacketBuffer } from "../stack/packet-buffer.ts";
 import type { DatagramReceiver, Underlay } from "../tunnel/underlay.ts";
 import { Uplink } from "../tunnel/uplink.ts";
+import type {
+  AgentOutput,
+  AgentPhase,
+  AgentState,
+  NodeAgentConfig,
+  NodeAgentDeps,
+} from "./agent-messages.ts";
 import { LINUX_VXLAN_PORT, VxlanBackend } from "./flannel/vxlan-backend.ts";
 import { inspectFdb, inspectLeases, inspectLinks, inspectNeigh, inspectRoutes } from "./inspect.ts";
 import { BridgePlugin } from "./pods/bridge-plugin.ts";
@@ -32,59 +35,6 @@ const LEASE_FILE = "run/flannel/lease";
 
 /** Outputs waiting to be polled; the driver drains after every input, so this many means that nobody drives. */
 const OUTPUTS_MAX = 65_536;
-
-export interface NodeAgentConfig {
-  readonly name: string;
-  readonly underlay: Ipv4Addr;
-  /** The subnet of the node's segment. */
-  readonly segment: Prefix;
-  readonly underlayMtuBytes: number;
-  readonly etcdPrefix: string;
-  readonly lease: LeaseOptions;
-  readonly strict: boolean;
-  /** State kept from an earlier run, by path relative to the node's state folder. */
-  readonly files: ReadonlyMap<string, string>;
-}
-
-export interface NodeAgentDeps {
-  readonly rng: Rng;
-  readonly pool?: PacketPool;
-  readonly trace?: StackTrace;
-}
-
-export type AgentPhase = "starting" | "acquiring" | "ready" | "fenced" | "stopping";
-
-export type AgentOutput =
-  | { readonly t: "op"; readonly op: StoreOp }
-  /** Open the node's UDP socket on this port, then call `portOpened` or `portFailed`. */
-  | { readonly t: "listen"; readonly port: number }
-  | { readonly t: "unlisten"; readonly port: number }
-  | { readonly t: "putFile"; readonly path: string; readonly text: string }
-  | { readonly t: "delFile"; readonly path: string }
-  /** Something that `state()` shows has changed. */
-  | { readonly t: "state" }
-  | {
-      readonly t: "log";
-      readonly level: "debug" | "info" | "warn" | "error";
-      readonly event: string;
-      readonly message: string;
-      readonly fields?: Readonly<Record<string, unknown>>;
-    }
-  /** The end; nothing follows. */
-  | { readonly t: "exit"; readonly code: number; readonly reason: string };
-
-/** What `podloom get nodes` and the supervisor's convergence check are made of. */
-export interface AgentState {
-  readonly name: string;
-  readonly phase: AgentPhase;
-  readonly subnet?: string;
-  readonly vtepMac?: string;
-  /** Subnets of all leases installed here, the own one included, sorted. */
-  readonly leases: readonly string[];
-  readonly store: "Synced" | "Syncing" | "Disconnected";
-  readonly pods: readonly string[];
-  readonly reason?: string;
-}
 
 export class NodeAgent {
   readonly stack: NetStack;
@@ -193,7 +143,7 @@ export class NodeAgent {
       now,
     );
     this.#drainManager(now);
-    return backend.port;
+    return { receive: (pkt, src, srcPort, at) => this.#receive(backend, pkt, src, srcPort, at) };
   }
 
   portFailed(port: number, message: string): void {
@@ -275,6 +225,18 @@ export class NodeAgent {
       links: () => inspectLinks(this.#config.name, this.stack),
     };
     return readers[noun]();
+  }
+
+  /**
+   * A datagram of the tunnel. After a suspend it may come before any timer fires, and by then the lease may have ended: so
+   * the lease is asked first.
+   */
+  #receive(backend: VxlanBackend, pkt: PacketBuffer, src: Ipv4Addr, srcPort: number, now: Instant): void {
+    if (this.#phase === "ready" && !this.#manager.isValid(now)) {
+      this.#manager.tick(now);
+      this.#drainManager(now);
+    }
+    backend.port.receive(pkt, src, srcPort, now);
   }
 
   get #storeStatus(): "Synced" | "Syncing" | "Disconnected" {

@@ -10,7 +10,6 @@ export interface Prefix {
   readonly len: number;
 }
 
-export const IPV4_ANY: Ipv4Addr = 0;
 export const IPV4_BROADCAST: Ipv4Addr = 0xffffffff;
 
 /** Network mask of a prefix length in bits (0..32). */

@@ -9,7 +9,7 @@ export interface Option {
   readonly position: number;
 }
 
-export interface Operand {
+interface Operand {
   readonly text: string;
   /** Which argument of the command it was, counted from 1. */
   readonly position: number;

@@ -1,7 +1,8 @@
 // The only place where time, sockets and logic meet. One input in, run the stack, drain what it asks for, then wait for the
 // next input or the one timer. Everything that decides is in the agent; this file only carries out.
 
-import { type AgentOutput, NodeAgent } from "../agent/node-agent.ts";
+import type { AgentOutput } from "../agent/agent-messages.ts";
+import { NodeAgent } from "../agent/node-agent.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Instant, NEVER } from "../base/time.ts";
 import type { Clock } from "../io/clock.ts";

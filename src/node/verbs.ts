@@ -6,7 +6,7 @@ import { type Command, type CommandContext, parseCommand } from "../console/comm
 import { Prober } from "../console/prober.ts";
 import { INSPECT_NOUNS, type InspectNoun, type NodeRow } from "../control/inspect.ts";
 import type { IncomingRequest } from "../io/ipc/connection.ts";
-import type { ExecResult } from "../io/ipc/protocol.ts";
+import type { ExecResult, PodAddArgs, PodDelArgs, StopArgs } from "../io/ipc/protocol.ts";
 import { processMemory } from "../io/memory.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import type { NodeDriver, Task } from "./driver.ts";
@@ -44,14 +44,14 @@ const VERBS: Readonly<Record<string, Verb>> = {
     request.done(noun === "nodes" ? (rows as readonly NodeRow[]).map(withProcess) : rows);
   },
   "pod-add": (request, driver) => {
-    const args = read(PodAddShape, request);
+    const args: PodAddArgs = read(PodAddShape, request);
     const ip = args.ip === undefined ? undefined : address(args.ip);
     const added = driver.change((agent, now) => agent.podAdd(args.name, ip, now));
     if (!added.ok) throw new PodloomError("PL_POD_REFUSED", added.error);
     request.done(added.value);
   },
   "pod-del": (request, driver) => {
-    const { name } = read(PodDelShape, request);
+    const { name }: PodDelArgs = read(PodDelShape, request);
     driver.cancelTasks(name, `pod ${name} was deleted`);
     const deleted = driver.change((agent, now) => agent.podDel(name, now));
     if (!deleted.ok) throw new PodloomError("PL_POD_UNKNOWN", deleted.error);
@@ -60,7 +60,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   exec,
   probe,
   stop: (request, driver) => {
-    const { revoke } = read(StopShape, request);
+    const { revoke }: StopArgs = read(StopShape, request);
     request.done({});
     driver.stop(revoke, "asked to stop");
   },

@@ -50,9 +50,6 @@ export const Unreach = {
 /** Codes of TIME_EXCEEDED. */
 export const Exceeded = { TTL: 0, FRAGMENT_REASSEMBLY: 1 } as const;
 
-/** Codes of REDIRECT. */
-export const Redirect = { NET: 0, HOST: 1 } as const;
-
 /** Is `off`..`end` long enough, and its checksum right? Afterwards no accessor can fail. @drops PKT_TOO_SMALL, ICMP_CSUM */
 export function check(view: DataView, off: number, end: number): DropReason {
   if (end - off < HEADER_LEN) return DropReason.PKT_TOO_SMALL;

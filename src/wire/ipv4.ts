@@ -23,19 +23,17 @@ import * as checksum from "./checksum.ts";
 
 /** Bytes of a header without options. */
 export const HEADER_LEN = 20;
-/** Bytes of the longest header. */
-export const HEADER_LEN_MAX = 60;
 /** Largest total length. */
 export const PACKET_LEN_MAX = 65535;
 
 export const Protocol = { ICMP: 1, IGMP: 2, IPIP: 4, TCP: 6, UDP: 17, IPV6: 41, GRE: 47 } as const;
 
 /** Bits of the 16-bit word that holds the flags and the fragment offset. */
-export const Flag = { DF: 0x4000, MF: 0x2000 } as const;
+const Flag = { DF: 0x4000, MF: 0x2000 } as const;
 const OFFSET_MASK = 0x1fff;
 
 /** Option types that have no length byte, and the bit that says "copy me into every fragment". */
-export const Option = { END: 0, NOP: 1, COPIED: 0x80 } as const;
+const Option = { END: 0, NOP: 1, COPIED: 0x80 } as const;
 
 /**
  * The checks of Linux's `ip_rcv_core`, in its order. Afterwards the accessors cannot fail, the header and the total length
@@ -60,11 +58,6 @@ export function check(view: DataView, off: number, end: number): DropReason {
 
 export function version(view: DataView, off: number): number {
   return view.getUint8(off) >>> 4;
-}
-
-/** Header length in 32-bit words (IHL). */
-export function ihl(view: DataView, off: number): number {
-  return view.getUint8(off) & 0xf;
 }
 
 /** Header length in bytes, options included. */
@@ -151,22 +144,6 @@ export function setFragment(
   df: boolean,
 ): void {
   view.setUint16(off + 6, (offsetBytes >>> 3) | (more ? Flag.MF : 0) | (df ? Flag.DF : 0));
-}
-
-export function setTtl(view: DataView, off: number, value: number): void {
-  view.setUint8(off + 8, value);
-}
-
-export function setProtocol(view: DataView, off: number, value: number): void {
-  view.setUint8(off + 9, value);
-}
-
-export function setSrc(view: DataView, off: number, addr: Ipv4Addr): void {
-  view.setUint32(off + 12, addr);
-}
-
-export function setDst(view: DataView, off: number, addr: Ipv4Addr): void {
-  view.setUint32(off + 16, addr);
 }
 
 /** Computes the header checksum in full and writes it. The header length must be right. */

@@ -70,10 +70,6 @@ export function window(view: DataView, off: number): number {
   return view.getUint16(off + 14);
 }
 
-export function checksumField(view: DataView, off: number): number {
-  return view.getUint16(off + 16);
-}
-
 export function urgent(view: DataView, off: number): number {
   return view.getUint16(off + 18);
 }

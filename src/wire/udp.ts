@@ -57,10 +57,6 @@ export function setSrcPort(view: DataView, off: number, port: number): void {
   view.setUint16(off, port);
 }
 
-export function setDstPort(view: DataView, off: number, port: number): void {
-  view.setUint16(off + 2, port);
-}
-
 export function setLen(view: DataView, off: number, bytes: number): void {
   view.setUint16(off + 4, bytes);
 }

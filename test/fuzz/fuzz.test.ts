@@ -1,12 +1,14 @@
 // `npm run fuzz`. A room that parses what strangers send adds its targets to the list below.
 import { describe, expect, test } from "vitest";
+import { controlTargets } from "./control-targets.ts";
 import { fuzz, optionsFrom } from "./harness.ts";
+import { stackTargets } from "./stack-targets.ts";
 import { wireTargets } from "./wire-targets.ts";
 
 const options = optionsFrom(process.env);
 
 describe(`seed ${options.seed}`, () => {
-  test.each([...wireTargets])("$name", (target) => {
+  test.each([...wireTargets, ...controlTargets, ...stackTargets])("$name", (target) => {
     expect(fuzz(target, options)).toBeGreaterThan(0);
   });
 });

@@ -8,7 +8,7 @@ import { below, type Rng, SeededRng } from "../../src/base/rng.ts";
 import { hexOf } from "../support/dissect.ts";
 
 /** Bytes behind the input that a target must not see. */
-const TAIL_BYTES = 64;
+export const TAIL_BYTES = 64;
 
 const INTERESTING_8 = [0, 1, 0x0f, 0x40, 0x45, 0x46, 0x4f, 0x7f, 0x80, 0xff];
 const INTERESTING_16 = [0, 1, 7, 8, 20, 0x0800, 0x0806, 0x1fff, 0x2000, 0x2118, 0x7fff, 0x8100, 0xffff];

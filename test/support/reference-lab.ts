@@ -132,6 +132,11 @@ export class ReferenceLab {
     return { local, port: PORT, send };
   }
 
+  /** Where datagrams from the wire come in at a node. @param i 1 or 2 */
+  receiver(i: number): DatagramReceiver {
+    return this.#receivers[i - 1] as DatagramReceiver;
+  }
+
   context(netns: Netns, files: Readonly<Record<string, string>> = {}): CommandContext {
     return { netns, hostname: netns.name, files: (path) => files[path], rng: this.stack.rng };
   }

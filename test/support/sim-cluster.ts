@@ -1,4 +1,5 @@
-import { NodeAgent, type NodeAgentConfig } from "../../src/agent/node-agent.ts";
+import type { NodeAgentConfig } from "../../src/agent/agent-messages.ts";
+import { NodeAgent } from "../../src/agent/node-agent.ts";
 import { ipv4, prefix } from "../../src/base/ipv4-addr.ts";
 import { type Rng, SeededRng } from "../../src/base/rng.ts";
 import { type Instant, NEVER } from "../../src/base/time.ts";

@@ -94,7 +94,8 @@ export class VxlanBackend {
       const added = host.addAddress(this.device, { addr: subnet.addr, len: 32 }, now);
       if (!added.ok) return added;
     }
-    host.setLink(this.device, true, now);
+    // A fenced device comes up with `unfence`, and not a moment earlier.
+    if (!this.#fenced) host.setLink(this.device, true, now);
     return ok(undefined);
   }
 

@@ -71,7 +71,7 @@ export interface GetArgs {
 export interface PodAddArgs {
   readonly name: string;
   /** A wish for a particular address, in the node's subnet. */
-  readonly ip?: string;
+  readonly ip?: string | undefined;
 }
 /** verb `pod-del`. */
 export interface PodDelArgs {

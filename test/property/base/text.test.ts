@@ -144,7 +144,7 @@ test("below and unit stay in their range and reach all of it", () => {
     expect(u >= 0 && u < 1).toBe(true);
     sum += u;
   }
-  expect([...seen].sort()).toEqual([0, 1, 2, 3, 4, 5]);
+  expect([...seen].sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5]);
   expect(sum / 2000).toBeCloseTo(0.5, 1);
   expect(below({ u32: () => 0xffffffff }, 3)).toBe(2);
 });

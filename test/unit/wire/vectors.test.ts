@@ -42,8 +42,11 @@ describe.each(names)("%s", (name) => {
   test("prints as tcpdump prints it", () => {
     const printer = new FramePrinter({ inner: "\n" });
     const view = new DataView(bytes.buffer);
-    const print = want.start === "ethernet" ? printer.frame : printer.packet;
-    expect(print.call(printer, view, 0, bytes.length)).toBe(want.pretty.join("\n"));
+    const text =
+      want.start === "ethernet"
+        ? printer.frame(view, 0, bytes.length)
+        : printer.packet(view, 0, bytes.length);
+    expect(text).toBe(want.pretty.join("\n"));
   });
 });
 

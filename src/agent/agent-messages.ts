@@ -1,0 +1,60 @@
+// What goes into and comes out of a node agent.
+import type { Ipv4Addr, Prefix } from "../base/ipv4-addr.ts";
+import type { Rng } from "../base/rng.ts";
+import type { StoreOp } from "../control/datastore/messages.ts";
+import type { LeaseOptions } from "../control/flannel/subnet-messages.ts";
+import type { StackTrace } from "../stack/net-stack.ts";
+import type { PacketPool } from "../stack/packet-pool.ts";
+
+export interface NodeAgentConfig {
+  readonly name: string;
+  readonly underlay: Ipv4Addr;
+  /** The subnet of the node's segment. */
+  readonly segment: Prefix;
+  readonly underlayMtuBytes: number;
+  readonly etcdPrefix: string;
+  readonly lease: LeaseOptions;
+  readonly strict: boolean;
+  /** State kept from an earlier run, by path relative to the node's state folder. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+export interface NodeAgentDeps {
+  readonly rng: Rng;
+  readonly pool?: PacketPool;
+  readonly trace?: StackTrace;
+}
+
+export type AgentPhase = "starting" | "acquiring" | "ready" | "fenced" | "stopping";
+
+export type AgentOutput =
+  | { readonly t: "op"; readonly op: StoreOp }
+  /** Open the node's UDP socket on this port, then call `portOpened` or `portFailed`. */
+  | { readonly t: "listen"; readonly port: number }
+  | { readonly t: "unlisten"; readonly port: number }
+  | { readonly t: "putFile"; readonly path: string; readonly text: string }
+  | { readonly t: "delFile"; readonly path: string }
+  /** Something that `state()` shows has changed. */
+  | { readonly t: "state" }
+  | {
+      readonly t: "log";
+      readonly level: "debug" | "info" | "warn" | "error";
+      readonly event: string;
+      readonly message: string;
+      readonly fields?: Readonly<Record<string, unknown>>;
+    }
+  /** The end; nothing follows. */
+  | { readonly t: "exit"; readonly code: number; readonly reason: string };
+
+/** What `podloom get nodes` and the supervisor's convergence check are made of. */
+export interface AgentState {
+  readonly name: string;
+  readonly phase: AgentPhase;
+  readonly subnet?: string;
+  readonly vtepMac?: string;
+  /** Subnets of all leases installed here, the own one included, sorted. */
+  readonly leases: readonly string[];
+  readonly store: "Synced" | "Syncing" | "Disconnected";
+  readonly pods: readonly string[];
+  readonly reason?: string;
+}

@@ -1,0 +1,62 @@
+import { decodeUtf8 } from "../../src/base/utf8.ts";
+import { parseLeaseAttrs } from "../../src/control/flannel/lease-attrs.ts";
+import { parseNetConf } from "../../src/control/flannel/net-conf.ts";
+import { parsePreviousSubnet, parseSubnetEnv } from "../../src/control/flannel/subnet-env.ts";
+import { parseSubnetKey } from "../../src/control/flannel/subnet-key.ts";
+import type { FuzzTarget, Reader } from "./harness.ts";
+import { JSON_WORDS, seedTexts } from "./seeds.ts";
+
+/** A parser of text: what it makes of the input, as one string. Bytes that are not UTF-8 are read one by one. */
+function text(parse: (text: string) => unknown): () => Reader {
+  return () => (bytes, end) => {
+    const input = bytes.subarray(0, end);
+    const parsed = parse(decodeUtf8(input) ?? String.fromCharCode(...input));
+    return (
+      JSON.stringify(parsed, (_, value: unknown) => (typeof value === "bigint" ? `${value}n` : value)) ??
+      "undefined"
+    );
+  };
+}
+
+/** What the store and the state folder hold: strangers may have written it. */
+export const controlTargets: readonly FuzzTarget[] = [
+  {
+    name: "flannel config",
+    create: text(parseNetConf),
+    words: JSON_WORDS,
+    seeds: seedTexts(
+      '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}',
+      '{"network":"10.0.0.0/8","SubnetLen":20,"SubnetMin":"10.10.0.0","SubnetMax":"10.99.0.0","Backend":{"Type":"vxlan","VNI":7,"Port":8472,"MTU":1400,"GBP":true,"Learning":false,"DirectRouting":true}}',
+      '{"EnableIPv4":true,"EnableIPv6":true,"Network":"10.5.0.0/16","IPv6Network":"fc00::/48","IPv6SubnetLen":64,"Backend":{"Type":"host-gw"}}',
+    ),
+  },
+  {
+    name: "lease attributes",
+    create: text(parseLeaseAttrs),
+    words: JSON_WORDS,
+    seeds: seedTexts(
+      '{"PublicIP":"1.2.3.4","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44"}}',
+      '{"PublicIP":"1.2.3.4","PublicIPv6":null}',
+      '{"PublicIP":"1.2.3.4","PublicIPv6":"fe80::1","BackendType":"wireguard","BackendData":{"PublicKey":"aGVsbG8=","Port":51820}}',
+    ),
+  },
+  {
+    name: "subnet key",
+    create: text(parseSubnetKey),
+    words: JSON_WORDS,
+    seeds: seedTexts(
+      "/coreos.com/network/subnets/10.5.1.0-24",
+      "/coreos.com/network/subnets/10.5.1.0-24&fd00:5:1::-64",
+      "/coreos.com/network/subnets/10.12.13.300-24",
+    ),
+  },
+  {
+    name: "subnet.env",
+    create: text((input) => [parseSubnetEnv(input), parsePreviousSubnet(input)]),
+    words: JSON_WORDS,
+    seeds: seedTexts(
+      "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
+      "FLANNEL_SUBNET=10.244.1.1/24,10.244.2.1/24\n",
+    ),
+  },
+];
