@@ -1,5 +1,5 @@
 // Logs: pino's JSON lines, one object a line, fields `node`, `room`, `event` and whatever else the event has.
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import pino from "pino";
 import { PodloomError } from "./podloom-error.ts";
@@ -18,13 +18,14 @@ export interface LoggerOptions {
 /** Writes lines. To a file they are written in the background: call {@link Logger.close} before the process ends. */
 export class Logger {
   readonly #pino: pino.Logger;
-  readonly #destination: { flushSync(): void };
-  readonly #fd: number | undefined;
+  readonly #destination: { flushSync(): void; end(): void };
+  readonly #toFile: boolean;
   #closed = false;
 
   /** @throws PodloomError PL_LOG_FAILED when the file cannot be opened */
   constructor(options: LoggerOptions) {
     let fd = 2;
+    this.#toFile = options.file !== undefined;
     if (options.file !== undefined) {
       try {
         mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
@@ -35,7 +36,6 @@ export class Logger {
           cause,
         });
       }
-      this.#fd = fd;
     }
     const destination = pino.destination({ dest: fd, sync: options.file === undefined });
     // A reader that went away or a full disk must not end a node.
@@ -82,6 +82,7 @@ export class Logger {
     if (this.#closed) return;
     this.flush();
     this.#closed = true;
-    if (this.#fd !== undefined) closeSync(this.#fd);
+    // Not closeSync: a write may be under way in the background, and pino would retry on a closed descriptor for ever.
+    if (this.#toFile) this.#destination.end();
   }
 }

@@ -47,6 +47,15 @@ export function parseLogLine(raw: string): LogLine {
   return { level: "error", message: raw, code: undefined, remedy: undefined, at: undefined, raw };
 }
 
+/** What a program of ours says on stderr when it gives up: `podloom store: PL_CODE: …`, the remedy on the next line. */
+const PROGRAM_ERROR = /^podloom \w+: (PL_[A-Z_]+): (.*)$/;
+
+function programError(line: string, next: string | undefined): LogLine {
+  const [, code, message] = PROGRAM_ERROR.exec(line) as unknown as [string, string, string];
+  const remedy = next?.startsWith("  ") === true ? next.trim() : undefined;
+  return { level: "error", message, code, remedy, at: undefined, raw: line };
+}
+
 /** The last error in the last 64 KiB of a log: why its process ended, in its own words. */
 export function lastErrorIn(path: string, fromByte = 0): LogLine | undefined {
   const lines = readTail(path, 64 * 1024, fromByte);
@@ -59,6 +68,8 @@ export function lastErrorIn(path: string, fromByte = 0): LogLine | undefined {
     if (parsed.level === "error" || parsed.level === "fatal") return parsed;
   }
   if (crash !== undefined) return parseLogLine(crash);
+  const told = lines.findLastIndex((line) => PROGRAM_ERROR.test(line));
+  if (told >= 0) return programError(lines[told] as string, lines[told + 1]);
   const bare = lines.findLast((line) => line.trim() !== "" && !line.startsWith("{"));
   return bare === undefined ? undefined : parseLogLine(bare);
 }

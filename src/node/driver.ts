@@ -201,7 +201,8 @@ export class NodeDriver {
       this.#wakeTasks(now);
       // What they sent leaves in this turn; what that brings them, if it is for this very node, they see in the next.
       if (!more && this.agent.stack.nextDeadline() <= now) {
-        this.agent.run(now, TURN_PACKETS_MAX);
+        // The clock has gone on: a reply from this very node took some microseconds, not none.
+        this.agent.run(this.clock.now(), TURN_PACKETS_MAX);
         more = true;
       }
     }

@@ -76,15 +76,16 @@ export interface PeerConfig {
   readonly traceMessages: boolean;
 }
 
+/** As most routers come: helps a neighbour over its restart, asks for nothing, drops routes at a NOTIFICATION. */
 export const DEFAULT_GRACEFUL_RESTART: GracefulRestartConfig = {
   restartTimeSec: 120,
-  notification: true,
-  helperOnly: false,
+  notification: false,
+  helperOnly: true,
   peerRestartMaxSec: 4095,
   staleTimeSec: 360,
 };
 
-/** A neighbour with IPv4 unicast, hold time 90 s, refresh and graceful restart; the rest as given. */
+/** A neighbour with IPv4 unicast, hold time 90 s, route refresh and help over restarts; the rest as given. */
 export function peerConfig(
   given: Pick<PeerConfig, "localAs" | "routerId" | "peerAs"> & Partial<PeerConfig>,
 ): PeerConfig {

@@ -33,6 +33,15 @@ describe("the last error of a log", () => {
     expect(lastErrorIn(log)?.message).toBe("Error: boom");
   });
 
+  test("may be what one of our programs says when it gives up", () => {
+    writeFileSync(log, "podloom store: PL_STORE_LISTEN: port 1 is in use\n  Stop what listens there.\n");
+    expect(lastErrorIn(log)).toMatchObject({
+      code: "PL_STORE_LISTEN",
+      message: "port 1 is in use",
+      remedy: "Stop what listens there.",
+    });
+  });
+
   test("counts from where the present process began", () => {
     writeFileSync(log, `${fault}\n`);
     const from = fault.length + 1;
