@@ -5,7 +5,11 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const programs = { node: "../dist/bundle/node.js", store: "../dist/io/embedded/main.js" };
-const entry = new URL(programs[process.argv[2]] ?? "../dist/cli/main.js", import.meta.url);
+const program = process.argv[2] ?? "";
+const entry = new URL(
+  Object.hasOwn(programs, program) ? programs[program] : "../dist/cli/main.js",
+  import.meta.url,
+);
 
 if (existsSync(fileURLToPath(entry))) {
   await import(entry.href);

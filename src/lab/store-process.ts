@@ -47,7 +47,7 @@ export async function startStore(
     try {
       return { child: await startStoreOn(context, { client, peer }), ports: { client, peer } };
     } catch (thrown) {
-      const taken = thrown instanceof PodloomError && /in use|EADDRINUSE/.test(thrown.message);
+      const taken = thrown instanceof PodloomError && /in use|EADDRINUSE|ADDRESS_IN_USE/.test(thrown.message);
       if (!taken || attempt === PORT_ATTEMPTS) throw thrown;
       from = peer + 1;
     }

@@ -15,6 +15,9 @@ export interface Prober {
   probe(args: ProbeArgs): Promise<readonly ProbeResult[]>;
 }
 
+/** Up to so many pods the sources take turns. */
+const ONE_BY_ONE_MAX = 24;
+
 /** How to measure. */
 export interface ReachabilityOptions {
   /** Pings a pair. The first one resolves addresses on the way; its time is left out of the statistics. */
@@ -24,8 +27,8 @@ export interface ReachabilityOptions {
   /** Beyond this many pairs a sample of this size is taken. */
   readonly pairsMax: number;
   readonly seed: number;
-  /** Source pods that ping at once. */
-  readonly concurrency: number;
+  /** Source pods that ping at once. Default: one, so that they do not delay each other; two for more than 24 pods. */
+  readonly concurrency?: number;
   readonly signal?: AbortSignal;
   /** Told after each source pod. */
   readonly onProgress?: (pairsDone: number, pairs: number) => void;
@@ -37,7 +40,6 @@ export const REACHABILITY_DEFAULTS: ReachabilityOptions = {
   timeoutMs: 1000,
   pairsMax: 2000,
   seed: 1,
-  concurrency: 2,
 };
 
 /** What became of one ordered pair. */
@@ -77,6 +79,7 @@ export async function measureReachability(
   const pairs: PairResult[] = [];
   const samples: number[] = [];
   const queue = [...plan.targets];
+  const concurrency = options.concurrency ?? (pods.length > ONE_BY_ONE_MAX ? 2 : 1);
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       options.signal?.throwIfAborted();
@@ -89,7 +92,7 @@ export async function measureReachability(
       options.onProgress?.(pairs.length, plan.count);
     }
   };
-  await Promise.all(Array.from({ length: Math.max(1, options.concurrency) }, worker));
+  await Promise.all(Array.from({ length: concurrency }, worker));
   const order = new Map(pods.map((pod, i) => [pod.name, i]));
   const rank = (pair: PairResult): number =>
     (order.get(pair.from) ?? 0) * pods.length + (order.get(pair.to) ?? 0);

@@ -46,8 +46,8 @@ describe.skipIf(unavailable !== undefined)(
       spaces.link(home, "eth1", "192.168.56.2/24", kernel, "eth1", "192.168.56.3/24");
       spaces.link(kernel, "pod0", "172.16.2.1/24", remote, "eth0", "172.16.2.2/24");
       spaces.exec(remote, "ip link set eth0 mtu 1450");
-    // Otherwise the host leaves the *outer* checksums to a network card that is not there, and tshark complains of them.
-    spaces.exec(home, "ethtool -K eth1 tx-checksum-ip-generic off");
+      // Otherwise the host leaves the *outer* checksums to a network card that is not there, and tshark complains of them.
+      spaces.exec(home, "ethtool -K eth1 tx-checksum-ip-generic off");
       spaces.exec(remote, "ip route add default via 172.16.2.1");
       // These tests ask for more port unreachables than a host sends in a second.
       spaces.exec(remote, "sysctl -qw net.ipv4.icmp_ratelimit=0");

@@ -257,9 +257,10 @@ function emitPlainUpdate(
   if (plain.endOfRib !== undefined) emitEndOfRib(out, plain.endOfRib);
   for (const one of plain.withdrawn ?? []) emitWithdrawn(out, ctx, prefixes(one.family, one.prefixes));
   for (const one of plain.announced ?? []) {
-    const block = emitAttributes(attributesFrom(plain.attributes ?? {}), ctx);
     const nextHop = nextHopFrom(one.nextHop as string);
     const classic = one.family === Family.IPV4_UNICAST && typeof nextHop === "number";
+    const attributes = attributesFrom(plain.attributes ?? {});
+    const block = emitAttributes(classic ? attributes : { ...attributes, nextHop: undefined }, ctx);
     emitReachable(out, ctx, block, prefixes(one.family, one.prefixes), classic ? undefined : nextHop);
   }
 }

@@ -1,5 +1,5 @@
 import { type Instant, NEVER } from "../../base/time.ts";
-import type { BgpTimer } from "./fsm-types.ts";
+import type { BgpTimer, FsmEvent } from "./fsm-types.ts";
 
 const TIMERS: readonly BgpTimer[] = [
   "connectRetry",
@@ -9,6 +9,16 @@ const TIMERS: readonly BgpTimer[] = [
   "idleHold",
   "sendHold",
 ];
+
+/** What it means to a machine that a timer is due. */
+export const TIMER_EVENTS: Readonly<Record<BgpTimer, FsmEvent>> = {
+  connectRetry: { t: "ConnectRetryTimerExpires" },
+  hold: { t: "HoldTimerExpires" },
+  keepalive: { t: "KeepaliveTimerExpires" },
+  delayOpen: { t: "DelayOpenTimerExpires" },
+  idleHold: { t: "IdleHoldTimerExpires" },
+  sendHold: { t: "SendHoldTimerExpires" },
+};
 
 /**
  * The timers of one connection's machine. They are re-armed with every message, so {@link wakeAt} moves later only when it has

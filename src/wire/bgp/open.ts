@@ -25,7 +25,7 @@ import {
   parseCapabilities,
 } from "./capabilities.ts";
 import { type BgpError, ErrorCode, OpenError, resetError } from "./errors.ts";
-import { beginMessage, endMessage, HEADER_LEN, MessageType } from "./header.ts";
+import { beginMessage, endMessage, HEADER_LEN, MESSAGE_MAX, MessageType } from "./header.ts";
 import { NO_OCTETS, type OctetWriter, octets16, octets32, u16, u32 } from "./octets.ts";
 
 /** The only version. */
@@ -234,5 +234,6 @@ export function emitOpen(out: OctetWriter, open: OpenMessage): void {
     out.u16(capabilities.length);
   }
   out.octets(capabilities);
+  assert(out.length - at <= MESSAGE_MAX, "an OPEN has at most 4096 octets, extended messages or not");
   endMessage(out, at);
 }

@@ -1,6 +1,8 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { formatAge, formatBytes, formatElapsed, formatMs, parseDurationMs } from "../../../src/cli/format.ts";
+import { Progress } from "../../../src/cli/progress.ts";
 import { tableLines } from "../../../src/cli/table.ts";
+import { Terminal } from "../../../src/cli/terminal.ts";
 
 test("ages as kubectl writes them", () => {
   const want: Record<number, string> = {
@@ -46,4 +48,28 @@ test("a table has no lines, no trailing blanks, and columns as wide as their wid
   );
   expect(lines).toEqual(["NAME       N", "a          1", "longer   200"]);
   expect(tableLines(undefined, [])).toEqual([]);
+});
+
+describe("a terminal", () => {
+  const said = (isTTY: boolean, env: Record<string, string>, act: (terminal: Terminal) => void): string => {
+    let text = "";
+    const sink = { write: (more: string) => (text += more), isTTY, columns: 80, hasColors: () => isTTY };
+    act(new Terminal(sink, sink, env));
+    return text;
+  };
+  const step = (terminal: Terminal): void => {
+    const progress = new Progress(terminal);
+    progress.begin("store", "embedded");
+    progress.done("ready");
+    progress.end();
+  };
+
+  test("shows colours and moving lines; a pipe and NO_COLOR do not", () => {
+    expect(said(true, {}, step)).toContain("embedded\r\u001b[K\u001b[32m✔\u001b[39m store       ready");
+    expect(
+      said(true, { NO_COLOR: "1" }, (terminal) => terminal.print(terminal.style("out", "red", "x"))),
+    ).toBe("x\n");
+    const piped = said(false, {}, step);
+    expect(piped).toMatch(/^✔ store {7}ready {2}0\.\ds\n$/);
+  });
 });

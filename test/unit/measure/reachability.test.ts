@@ -78,7 +78,7 @@ describe("measureReachability", () => {
       options,
     );
     // Each source greets one pod of another node first, alone.
-    expect(asked.map((args) => args.targets.length)).toEqual([1, 1, 2, 2, 1, 2]);
+    expect(asked.map((args) => args.targets.length)).toEqual([1, 2, 1, 2, 1, 2]);
     expect(result).toMatchObject({
       pairsTotal: 6,
       sampleSeed: undefined,

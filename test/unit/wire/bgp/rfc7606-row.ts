@@ -20,7 +20,7 @@ export interface Base {
 }
 
 /** What a session must make of the message: the rung, and code/subcode of the NOTIFICATION that it is or would have been. */
-export type Want = readonly [rung: Rung, notice?: string, data?: string];
+export type Want = readonly [rung: Rung, notice?: string, data?: string | undefined];
 
 export interface Row {
   readonly sentence: string;

@@ -1,6 +1,5 @@
 // What withdraws the routes.
 import {
-  all,
   type Base,
   changed,
   discard,
