@@ -7,6 +7,7 @@ import { FramePrinter } from "../../src/wire/pretty/frame.ts";
 import * as tcp from "../../src/wire/tcp.ts";
 import * as udp from "../../src/wire/udp.ts";
 import * as vxlan from "../../src/wire/vxlan.ts";
+import { bgpTargets } from "./bgp-targets.ts";
 import type { FuzzTarget, Reader } from "./harness.ts";
 import { frames, repairFrame, repairPacket } from "./seeds.ts";
 
@@ -143,4 +144,5 @@ export const wireTargets: readonly FuzzTarget[] = [
     repair: repairPacket,
     create: print((printer, view, end) => printer.packet(view, 0, end)),
   },
+  ...bgpTargets,
 ];

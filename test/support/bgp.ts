@@ -14,7 +14,7 @@ import type { NextHop } from "../../src/wire/bgp/next-hop.ts";
 import { emitNotification, parseNotification } from "../../src/wire/bgp/notification.ts";
 import { OctetWriter } from "../../src/wire/bgp/octets.ts";
 import { emitOpen, parseOpen } from "../../src/wire/bgp/open.ts";
-import { formatPrefixAt, PrefixBuffer, type PrefixList } from "../../src/wire/bgp/prefix-list.ts";
+import { formatPrefixAt, PrefixBuffer, type PrefixList, pathIdAt } from "../../src/wire/bgp/prefix-list.ts";
 import { emitRouteRefresh, parseRouteRefresh } from "../../src/wire/bgp/route-refresh.ts";
 import { parseUpdate } from "../../src/wire/bgp/update.ts";
 import { bytesOf, hexOf } from "./dissect.ts";
@@ -88,10 +88,10 @@ export function ipv6(text: string): Ipv6Addr {
   return addr;
 }
 
-/** The reverse of {@link prefixes}. */
-export function textsOf(list: PrefixList): string[] {
+/** The reverse of {@link prefixes}. @param ids with path identifiers? */
+export function textsOf(list: PrefixList, ids = list.pathIds !== undefined): string[] {
   return Array.from({ length: list.count }, (_, i) => {
-    return formatPrefixAt(list, i) + (list.pathIds === undefined ? "" : ` path ${list.pathIds[i]}`);
+    return formatPrefixAt(list, i) + (ids ? ` path ${pathIdAt(list, i)}` : "");
   });
 }
 

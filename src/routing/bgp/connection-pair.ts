@@ -8,7 +8,7 @@ import { type Rng, unit } from "../../base/rng.ts";
 import { type Instant, SEC_US } from "../../base/time.ts";
 import { ErrorCode, type Notice, OpenError } from "../../wire/bgp/errors.ts";
 import { emitKeepalive, messageLength, messageType } from "../../wire/bgp/header.ts";
-import { keepaliveTimeSec } from "../../wire/bgp/negotiated.ts";
+import { keepaliveTimeSec, type Negotiated } from "../../wire/bgp/negotiated.ts";
 import { notificationBytes } from "../../wire/bgp/notification.ts";
 import { NO_OCTETS, OctetWriter } from "../../wire/bgp/octets.ts";
 import { emitOpen, type OpenMessage } from "../../wire/bgp/open.ts";
@@ -219,8 +219,7 @@ export class ConnectionPair {
     const verdict = resolveCollision(c.incoming, speakers, {
       state: other.fsm.state,
       contemporary: c.contemporary,
-      replaceable:
-        other.negotiated?.gracefulRestart !== undefined && now - other.establishedAt >= RESTART_AFTER_US,
+      replaceable: keepsRoutes(other.negotiated) && now - other.establishedAt >= RESTART_AFTER_US,
     });
     if (verdict === "both") return true;
     const loser = verdict === "dropThis" ? c : other;
@@ -402,6 +401,11 @@ export class ConnectionPair {
 
 /** What is wrong was told on the other connection. */
 const UNSPOKEN: Notice = { code: ErrorCode.FSM, subcode: 0, data: NO_OCTETS };
+
+/** Has the neighbour said that it may come back with its routes in place? @rfc 4724#5 */
+function keepsRoutes(negotiated: Negotiated | undefined): boolean {
+  return (negotiated?.gracefulRestart?.families.length ?? 0) > 0;
+}
 
 const VERSION_ERROR: Notice = {
   code: ErrorCode.OPEN,

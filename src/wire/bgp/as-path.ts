@@ -197,20 +197,16 @@ export function mergeAs4Path(asPath: AsPath, as4Path: AsPath): AsPath {
     merged.push(segment);
     missing -= length;
   }
-  for (const segment of as4Path) append(merged, segment);
-  return merged;
-}
-
-/** Adds a segment; a sequence goes on in the sequence before it, as far as one segment reaches. */
-function append(segments: AsSegment[], segment: AsSegment): void {
-  const last = segments.at(-1);
+  const last = merged.at(-1);
+  const first = as4Path[0] as AsSegment;
+  // What was one sequence before it was cut becomes one again, as far as a segment reaches.
   const joins =
-    last !== undefined &&
-    last.type === SegmentType.SEQUENCE &&
-    segment.type === SegmentType.SEQUENCE &&
-    last.asns.length + segment.asns.length <= 255;
-  if (joins) segments[segments.length - 1] = { type: last.type, asns: [...last.asns, ...segment.asns] };
-  else segments.push(segment);
+    last?.type === SegmentType.SEQUENCE &&
+    first.type === SegmentType.SEQUENCE &&
+    last.asns.length + first.asns.length <= 255;
+  if (!joins) return [...merged, ...as4Path];
+  merged[merged.length - 1] = { type: last.type, asns: [...last.asns, ...first.asns] };
+  return [...merged, ...as4Path.slice(1)];
 }
 
 export function sameAsPath(x: AsPath, y: AsPath): boolean {

@@ -16,9 +16,10 @@ const DATA_MAX = MESSAGE_MAX - HEADER_LEN - 2;
 
 /** Reads a NOTIFICATION, header included. It cannot fail: an error in one is never answered. `data` is a copy. @rfc 4271#6.4 */
 export function parseNotification(message: Uint8Array): Notice {
+  const there = message.length - HEADER_LEN;
   return {
-    code: message[HEADER_LEN] ?? 0,
-    subcode: message[HEADER_LEN + 1] ?? 0,
+    code: there > 0 ? (message[HEADER_LEN] as number) : 0,
+    subcode: there > 1 ? (message[HEADER_LEN + 1] as number) : 0,
     data: message.slice(HEADER_LEN + 2),
   };
 }

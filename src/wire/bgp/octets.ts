@@ -85,7 +85,7 @@ export class OctetWriter {
     const at = this.#length;
     const end = at + n;
     if (end > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(end, 2 * this.#bytes.length));
+      const grown = new Uint8Array(Math.max(end, 2 * this.#bytes.length, 64));
       grown.set(this.#bytes.subarray(0, at));
       this.#bytes = grown;
     }
@@ -110,7 +110,7 @@ export class OctetWriter {
   /** Hands over what was written; the writer starts anew, with an array of its own. The caller owns the result. */
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.#length);
-    this.#bytes = new Uint8Array(256);
+    this.#bytes = NO_OCTETS;
     this.#length = 0;
     return taken;
   }

@@ -112,7 +112,7 @@ function parseParameters(
   let off = HEADER_LEN + 10;
   let length = message[off - 1] as number;
   // The length octet of the extended format may be anything but 0, and says nothing. RFC 9072, section 2.
-  const extended = length !== 0 && message[off] === EXTENDED_LENGTH;
+  const extended = length !== 0 && off < message.length && message[off] === EXTENDED_LENGTH;
   if (extended) {
     if (message.length - off < 3) return malformed("the extended parameter length is cut off", "9072#2");
     length = u16(message, off + 1);

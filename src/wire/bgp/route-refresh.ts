@@ -25,7 +25,7 @@ export interface RouteRefresh {
  * length. @rfc 7313#5 @rfc 2918#3
  */
 export function parseRouteRefresh(message: Uint8Array): Result<RouteRefresh, BgpError> {
-  const subtype = message[HEADER_LEN + 2];
+  const subtype = message.length > HEADER_LEN + 2 ? message[HEADER_LEN + 2] : undefined;
   if (message.length === HEADER_LEN + 4) {
     const safi = message[HEADER_LEN + 3] as number;
     return ok({ family: familyOf(u16(message, HEADER_LEN), safi), subtype: subtype as number });

@@ -79,9 +79,11 @@ export function parseUpdate(message: Uint8Array, ctx: Negotiated, cache?: Attrib
   if (reachable > 0) checkRoutes(s, attributes, nlri !== undefined);
   else if (s.other && atLeast(s.rung, "treat-as-withdraw")) resetInstead(s);
   if (s.rung === "session-reset") return reset(s);
+  const withdraws = s.rung === "treat-as-withdraw";
   return {
-    ...routes(s, withdrawn, nlri, attributes),
-    attributes: reachable > 0 && s.rung !== "treat-as-withdraw" ? attributes : undefined,
+    withdrawn: withdrawnRoutes(s, withdrawn, withdraws ? nlri : undefined),
+    announced: withdraws ? NO_ROUTES : announcedRoutes(s, nlri, attributes),
+    attributes: reachable > 0 && !withdraws ? attributes : undefined,
     attributeBlock,
     endOfRib: withdrawn === undefined && s.errors.length === 0 ? endOfRib(s, message.length) : undefined,
     rung: s.rung,
@@ -180,25 +182,32 @@ function reset(s: AttributeState): ParsedUpdate {
   };
 }
 
-function routes(
+/** @param nlri the announcements that are treated as withdrawn; MP_REACH_NLRI's are told by the rung */
+function withdrawnRoutes(
   s: AttributeState,
   withdrawn: PrefixList | undefined,
   nlri: PrefixList | undefined,
-  attributes: PathAttributes,
-): Pick<ParsedUpdate, "withdrawn" | "announced"> {
+): readonly PrefixList[] {
+  const { reach, unreach } = s;
   const gone: PrefixList[] = [];
   if (withdrawn !== undefined) gone.push(withdrawn);
-  if (s.unreach !== undefined && s.unreach.count > 0) gone.push(s.unreach);
-  const reach = s.reach !== undefined && s.reach.prefixes.count > 0 ? s.reach : undefined;
-  if (s.rung === "treat-as-withdraw") {
-    if (nlri !== undefined) gone.push(nlri);
-    if (reach !== undefined) gone.push(reach.prefixes);
-    return { withdrawn: gone, announced: NO_ROUTES };
+  if (unreach !== undefined && unreach.count > 0) gone.push(unreach);
+  if (nlri !== undefined) gone.push(nlri);
+  if (s.rung === "treat-as-withdraw" && reach !== undefined && reach.prefixes.count > 0) {
+    gone.push(reach.prefixes);
   }
+  return gone.length === 0 ? NO_LISTS : gone;
+}
+
+function announcedRoutes(
+  s: AttributeState,
+  nlri: PrefixList | undefined,
+  attributes: PathAttributes,
+): readonly Reachable[] {
   const announced: Reachable[] = [];
   if (nlri !== undefined) announced.push({ nextHop: attributes.nextHop as number, prefixes: nlri });
-  if (reach !== undefined) announced.push(reach);
-  return { withdrawn: gone, announced };
+  if (s.reach !== undefined && s.reach.prefixes.count > 0) announced.push(s.reach);
+  return announced.length === 0 ? NO_ROUTES : announced;
 }
 
 /** The shortest UPDATE for IPv4 unicast; a lone MP_UNREACH_NLRI without routes for any family. @rfc 4724#2 */

@@ -17,8 +17,9 @@ import * as optional from "./parse-optional.ts";
 import { attributesKey, NONE, type PathAttributes } from "./path-attributes.ts";
 
 /**
- * Where a session keeps attribute blocks that it has read before: a Map, or anything like it that bounds itself. Only blocks
- * without any error are put in, keyed by {@link attributesKey}; so one cache serves one {@link Negotiated} only.
+ * Where a session keeps attribute blocks that it has read before, so that equal octets become one object and not many: a Map,
+ * or anything like it that bounds itself. Only blocks without any error are put in, keyed by {@link attributesKey}; so one cache
+ * serves one {@link Negotiated} only. It saves memory, and comparisons further on; parsing itself is as fast as looking up.
  */
 export interface AttributeCache {
   get(key: string): PathAttributes | undefined;
@@ -62,7 +63,7 @@ export function parseAttributes(
     message = 1;
   }
   // Senders put the multiprotocol attributes first, RFC 7606 section 5.1, so the rest is one run of octets that repeats.
-  while (off < end && isMultiprotocol(s.bytes[off + 1] as number)) off = parseNext(s, off, end);
+  while (off + 1 < end && isMultiprotocol(s.bytes[off + 1] as number)) off = parseNext(s, off, end);
   const block = s.bytes.subarray(off, end);
   if (cache === undefined || off === end || block.length > CACHED_BYTES_MAX) {
     return { attributes: parseRest(s, off, end), block };

@@ -14,7 +14,7 @@ import type { Negotiated } from "../../../../src/wire/bgp/negotiated.ts";
 import { OctetWriter } from "../../../../src/wire/bgp/octets.ts";
 import { PrefixBuffer } from "../../../../src/wire/bgp/prefix-list.ts";
 import { parseUpdate } from "../../../../src/wire/bgp/update.ts";
-import { IBGP, ipv6, prefixes, textsOf, written } from "../../../support/bgp.ts";
+import { IBGP, ipv6, prefixes, textsOf, update, written } from "../../../support/bgp.ts";
 import { hexOf } from "../../../support/dissect.ts";
 
 const { IPV4_UNICAST: V4, IPV6_UNICAST: V6 } = Family;
@@ -56,8 +56,8 @@ describe.each(sessions)("packing into %s", (_, session) => {
   const ctx = { ...IBGP, ...session };
   const withId = ctx.addPathTx.length > 0;
   const idOf = (i: number) => (withId ? ` path ${i + 1}` : "");
-  const want4 = textsOf({ ...many4(10_000), pathIds: undefined }).map((text, i) => text + idOf(i));
-  const want6 = textsOf({ ...many6(10_000), pathIds: undefined }).map((text, i) => text + idOf(i));
+  const want4 = textsOf(many4(10_000), false).map((text, i) => text + idOf(i));
+  const want6 = textsOf(many6(10_000), false).map((text, i) => text + idOf(i));
 
   function check(bytes: Uint8Array, octets: number, want: readonly string[], gone: boolean): void {
     const messages = split(bytes);
@@ -70,7 +70,7 @@ describe.each(sessions)("packing into %s", (_, session) => {
     const texts = parsed.flatMap((one) => {
       expect(one.withdrawn.length + one.announced.length).toBe(1);
       return gone
-        ? one.withdrawn.flatMap(textsOf)
+        ? one.withdrawn.flatMap((list) => textsOf(list))
         : one.announced.flatMap(({ prefixes }) => textsOf(prefixes));
     });
     expect(texts).toEqual(want);
@@ -118,14 +118,21 @@ test("the multiprotocol attribute is first, and its length extended only above 2
 });
 
 test("the octet between a short and a long length is neither lost nor overrun", () => {
-  // Room for exactly 255 octets of value behind a short head, but not for 256 behind a long one, and so on.
-  for (let txMaxBytes = 300; txMaxBytes < 330; txMaxBytes++) {
-    const ctx = { ...IBGP, txMaxBytes };
-    for (const message of split(written((out) => emitReachable(out, ctx, block6, many6(100), nextHop6)))) {
-      expect(message.length).toBeLessThanOrEqual(txMaxBytes);
-    }
-    for (const message of split(written((out) => emitWithdrawn(out, ctx, many6(100))))) {
-      expect(message.length).toBeLessThanOrEqual(txMaxBytes);
+  for (let shorts = 0; shorts < 8; shorts++) {
+    // Default routes in front move the values of the attributes through every length around 255 octets.
+    const list = prefixes(V6, [
+      ...Array.from({ length: shorts }, () => "::/0"),
+      ...textsOf(many6(100), false),
+    ]);
+    for (let txMaxBytes = 270; txMaxBytes < 330; txMaxBytes++) {
+      const ctx = { ...IBGP, txMaxBytes };
+      const announced = split(written((out) => emitReachable(out, ctx, block6, list, nextHop6)));
+      const withdrawn = split(written((out) => emitWithdrawn(out, ctx, list)));
+      for (const message of [...announced, ...withdrawn]) {
+        expect(message.length).toBeLessThanOrEqual(txMaxBytes);
+        expect(parseUpdate(message, ctx).rung).toBe("none");
+      }
+      expect(withdrawn.slice(0, -1).every((message) => message.length > txMaxBytes - 8)).toBe(true);
     }
   }
 });
@@ -181,10 +188,10 @@ test("bits beyond a prefix's length never leave", () => {
 test("bits beyond a prefix's length are cleared on arrival", () => {
   const bytes = written((out) => emitWithdrawn(out, IBGP, prefixes(V4, ["10.0.0.0/9"])));
   bytes[23] = 0x7f;
-  expect(parseUpdate(bytes, IBGP).withdrawn.flatMap(textsOf)).toEqual(["10.0.0.0/9"]);
+  expect(parseUpdate(bytes, IBGP).withdrawn.flatMap((list) => textsOf(list))).toEqual(["10.0.0.0/9"]);
   const wide = written((out) => emitWithdrawn(out, IBGP, prefixes(V6, ["2001:db8::/33"])));
   wide[wide.length - 1] = 0x7f;
-  expect(parseUpdate(wide, IBGP).withdrawn.flatMap(textsOf)).toEqual(["2001:db8::/33"]);
+  expect(parseUpdate(wide, IBGP).withdrawn.flatMap((list) => textsOf(list))).toEqual(["2001:db8::/33"]);
 });
 
 test("End-of-RIB of each family is known again, and nothing else is one", () => {
@@ -201,6 +208,7 @@ test("End-of-RIB of each family is known again, and nothing else is one", () => 
     written((out) => emitWithdrawn(out, IBGP, prefixes(V4, ["0.0.0.0/0"]))),
     written((out) => emitWithdrawn(out, IBGP, prefixes(V6, ["::/0"]))),
   ];
+  others.push(update({ withdrawn: "00", attributes: "800f03000201" }));
   for (const bytes of others) expect(parseUpdate(bytes, IBGP).endOfRib).toBeUndefined();
   const eor6 = written((out) => emitEndOfRib(out, V6));
   expect(parseUpdate(eor6, { ...IBGP, families: [V4] }).endOfRib).toBeUndefined();

@@ -49,7 +49,7 @@ describe("the text of a shutdown", () => {
   test("has no power over the terminal that shows it", () => {
     const notice = shutdownNotice(CeaseError.ADMIN_SHUTDOWN, 'a\u001b[2Jb\n"c"\u202e\\');
     expect(formatMessage(notificationBytes(notice))).toBe(
-      String.raw`Notification Message (3), length 35: Cease/Administrative Shutdown (6/2) "a\u{1b}[2Jb\u{a}\u{22}c\u{22}\u{202e}\u{5c}"`,
+      String.raw`Notification Message (3), length 36: Cease/Administrative Shutdown (6/2) "a\u{1b}[2Jb\u{a}\u{22}c\u{22}\u{202e}\u{5c}"`,
     );
   });
 });
@@ -99,7 +99,7 @@ describe("ROUTE-REFRESH", () => {
   test("sound", () => {
     expect(judge("0001 00 01")).toBe("257/0");
     expect(judge("0002 01 01")).toBe("513/1");
-    expect(judge("ffff 07 ff")).toBe(`${0xffffff}/7`);
+    expect(judge("ffff 07 ff")).toBe("16777215/7");
   });
 
   test("a wrong length with subtype 1 or 2 quotes the whole message", () => {

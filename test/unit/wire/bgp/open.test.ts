@@ -159,7 +159,7 @@ describe("emission", () => {
       written((out) => emitOpen(out, { ...base, capabilities: [unknown(length)] }));
     // 2 for the parameter, 2 for the capability.
     expect(hexOf(at(251)).slice(56, 64)).toBe("ff02fdc8");
-    expect(hexOf(at(252)).slice(56, 70)).toBe("ffff0101" + "0200fe");
+    expect(hexOf(at(252)).slice(56, 70)).toBe("ffff01010200fe");
     for (const length of [0, 251, 252, 255]) {
       const parsed = parseOpen(at(length));
       expect(parsed.ok && parsed.value.open.capabilities).toEqual([unknown(length)]);

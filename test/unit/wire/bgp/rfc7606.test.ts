@@ -44,7 +44,7 @@ function check(row: Row, base: Base, session: Negotiated, want: Want): void {
   const kept = rung === "none" || rung === "attribute-discard";
   expect(announcedBy(parsed)).toEqual(kept ? routes : []);
   expect(parsed.attributes !== undefined).toBe(kept && routes.length > 0);
-  const withdrawn = parsed.withdrawn.flatMap(textsOf);
+  const withdrawn = parsed.withdrawn.flatMap((list) => textsOf(list));
   if (rung === "treat-as-withdraw") expect(withdrawn).toEqual(expect.arrayContaining([...routes]));
   if (rung === "session-reset") expect(withdrawn).toEqual([]);
 }
@@ -78,7 +78,7 @@ test("withdrawals proceed while the announcements of the same message are treate
     update({ withdrawn: "18c63364", attributes: `40010109${ibgp.asPath}${ibgp.nextHop}`, nlri: "18c00002" }),
     IBGP,
   );
-  expect(parsed.withdrawn.map(textsOf)).toEqual([["198.51.100.0/24"], ["192.0.2.0/24"]]);
+  expect(parsed.withdrawn.map((list) => textsOf(list))).toEqual([["198.51.100.0/24"], ["192.0.2.0/24"]]);
 });
 
 test("all but the first of duplicate attributes are forgotten", () => {
