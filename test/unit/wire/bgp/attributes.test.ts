@@ -26,6 +26,7 @@ describe("sets", () => {
     expect(attributesOf("c00810 ffffff01 00000001 ffffff01 80000000").communities).toEqual([
       1, 0x80000000, 0xffffff01,
     ]);
+    expect(attributesOf("c0080c 00000001 00000001 00000002").communities).toEqual([1, 2]);
     expect(
       attributesOf("c02024 f0000000 00000001 00000002 00000001 f0000000 00000002 f0000000 00000001 00000002")
         .largeCommunities,

@@ -12,7 +12,7 @@ import { Family } from "../../../../src/wire/bgp/family.ts";
 import { MessageReader } from "../../../../src/wire/bgp/message-reader.ts";
 import type { Negotiated } from "../../../../src/wire/bgp/negotiated.ts";
 import { OctetWriter } from "../../../../src/wire/bgp/octets.ts";
-import { PrefixBuffer } from "../../../../src/wire/bgp/prefix-list.ts";
+import { ipv4PrefixAt, ipv6PrefixAt, PrefixBuffer } from "../../../../src/wire/bgp/prefix-list.ts";
 import { parseUpdate } from "../../../../src/wire/bgp/update.ts";
 import { IBGP, ipv6, prefixes, textsOf, update, written } from "../../../support/bgp.ts";
 import { hexOf } from "../../../support/dissect.ts";
@@ -221,6 +221,8 @@ test("a list grows, is cleared, and keeps what it is given", () => {
   for (let i = 0; i < 100; i++) list.addIpv6({ a: i, b: 0, c: 0, d: 0, len: 32 }, i);
   expect(list.count).toBe(100);
   expect(textsOf(list)[99]).toBe("0:63::/32 path 99");
+  expect(ipv6PrefixAt(list, 7)).toEqual({ a: 7, b: 0, c: 0, d: 0, len: 32 });
+  expect(ipv4PrefixAt(many4(2), 1)).toEqual({ addr: 0x0a000040, len: 26 });
   list.clear();
   expect(written((out) => emitWithdrawn(out, IBGP, list))).toHaveLength(0);
 });
