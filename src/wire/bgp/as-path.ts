@@ -17,7 +17,7 @@ export const AS2_MAX = 0xffff;
 /** @rfc 4271#4.3 @rfc 5065#3 */
 export const SegmentType = { SET: 1, SEQUENCE: 2, CONFED_SEQUENCE: 3, CONFED_SET: 4 } as const;
 
-/** Immutable. A sequence is in path order, the nearest AS first. */
+/** Immutable. A sequence is in path order, the nearest AS first. @rfc 4271#4.3 */
 export interface AsSegment {
   /** One of {@link SegmentType}. */
   readonly type: number;
@@ -25,9 +25,10 @@ export interface AsSegment {
   readonly asns: readonly number[];
 }
 
-/** Immutable. No segments: the route comes from our own AS. */
+/** Immutable. No segments: the route comes from our own AS. @rfc 4271#5.1.2 */
 export type AsPath = readonly AsSegment[];
 
+/** The path of a route of our own AS, inside it. @rfc 4271#5.1.2 */
 export const EMPTY_AS_PATH: AsPath = [];
 
 /** Why octets are no AS path, and where that is written. */
@@ -105,7 +106,7 @@ function isSet(type: number): boolean {
   return type === SegmentType.SET || type === SegmentType.CONFED_SET;
 }
 
-/** Is the segment one of a confederation? */
+/** Is the segment one of a confederation? @rfc 5065#3 */
 export function isConfed(segment: AsSegment): boolean {
   return segment.type >= SegmentType.CONFED_SEQUENCE;
 }
@@ -209,6 +210,7 @@ export function mergeAs4Path(asPath: AsPath, as4Path: AsPath): AsPath {
   return [...merged, ...as4Path.slice(1)];
 }
 
+/** Are the two the same, segment by segment? */
 export function sameAsPath(x: AsPath, y: AsPath): boolean {
   if (x === y) return true;
   return (

@@ -36,23 +36,27 @@ export const AddPath = { RECEIVE: 1, SEND: 2, BOTH: 3 } as const;
 /** Roles of an eBGP neighbour. @rfc 9234#4.1 */
 export const Role = { PROVIDER: 0, RS: 1, RS_CLIENT: 2, CUSTOMER: 3, PEER: 4 } as const;
 
+/** Routes of `family` may be reached by next hops of `nextHopAfi`. @rfc 8950#4 */
 export interface ExtendedNextHopEntry {
   readonly family: Family;
   readonly nextHopAfi: number;
 }
 
+/** A family whose routes outlive a restart. @rfc 4724#3 */
 export interface GracefulRestartFamily {
   readonly family: Family;
   /** F: the forwarding state was preserved over the restart. */
   readonly forwarding: boolean;
 }
 
+/** In which directions path identifiers are understood. @rfc 7911#4 */
 export interface AddPathFamily {
   readonly family: Family;
   /** One of {@link AddPath}. */
   readonly direction: number;
 }
 
+/** For how long routes may be stale. @rfc 9494#3.1 */
 export interface LongLivedFamily {
   readonly family: Family;
   readonly forwarding: boolean;
@@ -72,7 +76,7 @@ export interface GracefulRestart {
   readonly families: readonly GracefulRestartFamily[];
 }
 
-/** One capability, immutable. Unknown ones, and those whose value is malformed, are octets. */
+/** One capability, immutable. Unknown ones, and those whose value is malformed, are octets. @rfc 5492#4 */
 export type Capability =
   | { readonly t: "multiprotocol"; readonly family: Family }
   | { readonly t: "route-refresh" }
@@ -91,6 +95,7 @@ export type Capability =
 /** A capability by the name of its kind. */
 export type CapabilityOf<T extends Capability["t"]> = Extract<Capability, { readonly t: T }>;
 
+/** What a run of capabilities says. */
 export interface ParsedCapabilities {
   readonly capabilities: readonly Capability[];
   /** A sentence for each capability that was ignored because its value is malformed. */
@@ -236,7 +241,7 @@ function textAt(value: Uint8Array, at: number): { readonly text: string; readonl
   return text === undefined ? undefined : { text, end: at + 1 + length };
 }
 
-/** Appends code, length and value. */
+/** Appends code, length and value. @rfc 5492#4 */
 export function emitCapability(out: OctetWriter, capability: Capability): void {
   const start = out.length;
   out.u8(codeOf(capability));

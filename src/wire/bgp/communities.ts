@@ -75,6 +75,7 @@ export function formatCommunity(community: number): string {
   return NAMES.get(community) ?? `${community >>> 16}:${community & 0xffff}`;
 }
 
+/** "64512:1:2". @rfc 8092#4 */
 export function formatLargeCommunity({ global, local1, local2 }: LargeCommunity): string {
   return `${global}:${local1}:${local2}`;
 }

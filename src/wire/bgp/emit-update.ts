@@ -10,7 +10,7 @@ import { emitPrefixes, fitPrefixes, prefixLen } from "./nlri.ts";
 import type { OctetWriter } from "./octets.ts";
 import type { PrefixList } from "./prefix-list.ts";
 
-/** What the size and shape of our UPDATEs depend on. */
+/** What the size and shape of our UPDATEs depend on. @rfc 7911#4 @rfc 8654#4 */
 export type UpdateContext = Pick<Negotiated, "addPathTx" | "txMaxBytes">;
 
 /** An UPDATE without anything. */

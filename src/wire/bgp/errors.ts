@@ -91,7 +91,7 @@ export function atLeast(a: Rung, b: Rung): boolean {
   return RANK[a] >= RANK[b];
 }
 
-/** What a NOTIFICATION says. */
+/** What a NOTIFICATION says. @rfc 4271#4.5 */
 export interface Notice {
   /** One of {@link ErrorCode}, or anything else. */
   readonly code: number;
@@ -99,7 +99,7 @@ export interface Notice {
   readonly data: Uint8Array;
 }
 
-/** One fault of a received message: how wrong it is, and the NOTIFICATION that it is, or would have been. */
+/** One fault of a received message: how wrong it is, and the NOTIFICATION that it is, or would have been. @rfc 7606#2 */
 export interface BgpError extends Notice {
   readonly rung: Rung;
   /** Where it is written, as in `7606#7.2`. */

@@ -7,6 +7,7 @@ export const Safi = { UNICAST: 1, MULTICAST: 2, EVPN: 70 } as const;
 /** An address family with its subsequent one, as one number: AFI shifted left by 8, SAFI in the low octet. A Map key. */
 export type Family = number;
 
+/** The families that are named here. */
 export const Family = { IPV4_UNICAST: 0x0101, IPV6_UNICAST: 0x0201, L2VPN_EVPN: 0x1946 } as const;
 
 /** @param afi 0..65535 @param safi 0..255 */
@@ -14,10 +15,12 @@ export function familyOf(afi: number, safi: number): Family {
   return (afi << 8) | safi;
 }
 
+/** The address family identifier. */
 export function afiOf(family: Family): number {
   return family >>> 8;
 }
 
+/** The subsequent address family identifier. */
 export function safiOf(family: Family): number {
   return family & 0xff;
 }

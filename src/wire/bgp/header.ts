@@ -16,6 +16,7 @@
 import { type BgpError, ErrorCode, HeaderError, resetError } from "./errors.ts";
 import { type OctetWriter, octets16, u16 } from "./octets.ts";
 
+/** Octets of the header. @rfc 4271#4.1 */
 export const HEADER_LEN = 19;
 
 /** The longest message, in octets, unless the extended message capability says otherwise. @rfc 4271#4.1 */
@@ -24,6 +25,7 @@ export const MESSAGE_MAX = 4096;
 /** The longest message, in octets, with the extended message capability. @rfc 8654#4 */
 export const EXTENDED_MESSAGE_MAX = 65535;
 
+/** @rfc 4271#4.1 @rfc 2918#3 */
 export const MessageType = { OPEN: 1, UPDATE: 2, NOTIFICATION: 3, KEEPALIVE: 4, ROUTE_REFRESH: 5 } as const;
 
 /**

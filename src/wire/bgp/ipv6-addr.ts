@@ -21,10 +21,6 @@ export function ipv6At(bytes: Uint8Array, off: number): Ipv6Addr {
   return { a: u32(bytes, off), b: u32(bytes, off + 4), c: u32(bytes, off + 8), d: u32(bytes, off + 12) };
 }
 
-export function sameIpv6(x: Ipv6Addr, y: Ipv6Addr): boolean {
-  return x.a === y.a && x.b === y.b && x.c === y.c && x.d === y.d;
-}
-
 /** Mask of word `i` (0..3) of an address under a prefix of `len` bits, signed as bitwise operators leave it. */
 export function ipv6MaskWord(len: number, i: number): number {
   const bits = len - 32 * i;

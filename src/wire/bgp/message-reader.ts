@@ -9,6 +9,8 @@ import { NO_OCTETS } from "./octets.ts";
  * complete, its own length afterwards). The header is judged as soon as its 19 octets are there.
  *
  * One chunk in, drain {@link next}, then the next chunk.
+ *
+ * @rfc 4271#4.1 @rfc 8654#4
  */
 export class MessageReader {
   #maxBytes: number;

@@ -21,7 +21,7 @@ export const DEFAULT_RULES: SessionRules = {
   requireLocalPref: false,
 };
 
-/** The context in which the messages of one session are read and written: immutable, settled by the two OPENs. */
+/** The context in which the messages of one session are read and written: immutable, settled by the two OPENs. @rfc 5492#3 */
 export interface Negotiated extends SessionRules {
   readonly localAs: number;
   readonly peerAs: number;

@@ -8,7 +8,7 @@ export interface Ipv6NextHop {
   readonly linkLocal: Ipv6Addr | undefined;
 }
 
-/** A number is an IPv4 address, an object an IPv6 next hop. */
+/** A number is an IPv4 address, an object an IPv6 next hop. @rfc 4760#3 @rfc 8950#3 */
 export type NextHop = Ipv4Addr | Ipv6NextHop;
 
 /** The IPv6 next hop of 16 or 32 octets at `off`. */

@@ -56,6 +56,7 @@ export function shutdownText(notice: Notice): string | undefined {
  * A Cease for an administrative shutdown or reset with a text, cut at a character so that at most `maxBytes` octets remain.
  *
  * @param subcode ADMIN_SHUTDOWN or ADMIN_RESET @param maxBytes at most 255
+ * @rfc 9003#2
  */
 export function shutdownNotice(subcode: number, text = "", maxBytes: number = SHUTDOWN_TEXT_MAX): Notice {
   let octets: Uint8Array = encodeUtf8(text);

@@ -28,7 +28,7 @@ import { type BgpError, ErrorCode, OpenError, resetError } from "./errors.ts";
 import { beginMessage, endMessage, HEADER_LEN, MESSAGE_MAX, MessageType } from "./header.ts";
 import { NO_OCTETS, type OctetWriter, octets16, octets32, u16, u32 } from "./octets.ts";
 
-/** The only version. */
+/** The only version. @rfc 4271#4.2 */
 export const VERSION = 4;
 
 /** The only optional parameter that is not obsolete. @rfc 5492#4 */
@@ -36,7 +36,7 @@ const CAPABILITIES_PARAMETER = 2;
 /** As an optional parameter's type: extended lengths follow. @rfc 9072#2 */
 const EXTENDED_LENGTH = 255;
 
-/** What an OPEN says, immutable. */
+/** What an OPEN says, immutable. @rfc 4271#4.2 */
 export interface OpenMessage {
   /** The two-octet field as it was carried; {@link AS_TRANS} when the AS needs four. */
   readonly myAs: number;
@@ -47,6 +47,7 @@ export interface OpenMessage {
   readonly capabilities: readonly Capability[];
 }
 
+/** An OPEN that is sound. */
 export interface ParsedOpen {
   readonly open: OpenMessage;
   /** What was ignored, in sentences for the log. */

@@ -5,7 +5,7 @@ import { formatIpv4, type Ipv4Addr, type Prefix } from "../../base/ipv4-addr.ts"
 import { addressBits, Family } from "./family.ts";
 import { formatIpv6, type Ipv6Prefix } from "./ipv6-addr.ts";
 
-/** Prefixes of one family. What parsers return is never written again; arrays may be longer than `count` needs. */
+/** Prefixes of one family. What parsers return is never written again; arrays may be longer than `count` needs. @rfc 4271#4.3 */
 export interface PrefixList {
   readonly family: Family;
   readonly count: number;

@@ -14,6 +14,7 @@ import { type OctetWriter, u16 } from "./octets.ts";
 /** Others are to be ignored. @rfc 7313#3.2 */
 export const RefreshSubtype = { REQUEST: 0, BORR: 1, EORR: 2 } as const;
 
+/** A request for a family's routes, or a mark around the answer. @rfc 2918#3 @rfc 7313#3.2 */
 export interface RouteRefresh {
   readonly family: Family;
   /** One of {@link RefreshSubtype}, or a number to be ignored. */

@@ -26,7 +26,7 @@ import type { PrefixList } from "./prefix-list.ts";
 /** Routes of one family, and where they lead. */
 export type Reachable = Routes;
 
-/** What an UPDATE says once its errors are accounted for. Immutable; nothing but `attributeBlock` borrows from the message. */
+/** What an UPDATE says once its errors are accounted for. Immutable; nothing but `attributeBlock` borrows from the message. @rfc 4271#4.3 */
 export interface ParsedUpdate {
   /**
    * To be applied first: a prefix that is also announced by the same message is announced. Holds what the message announces as

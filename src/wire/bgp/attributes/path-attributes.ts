@@ -23,6 +23,8 @@ export interface UnknownAttribute {
  * What an UPDATE says about its routes, apart from where they lead by MP_REACH_NLRI: immutable, shared between routes, and
  * independent of the session that it came from (AS numbers have four octets, AS4_PATH and AS4_AGGREGATOR are merged in).
  * An absent attribute is undefined, false or an empty list.
+ *
+ * @rfc 4271#5
  */
 export interface PathAttributes {
   /** One of {@link Origin}. */
