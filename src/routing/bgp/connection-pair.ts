@@ -90,10 +90,12 @@ export class ConnectionPair {
     return this.#rival === undefined ? main : Math.min(main, this.#rival.deadlines.wakeAt);
   }
 
-  /** Feeds the same event to both machines, the rival's first: stops. */
+  /** Feeds the same event to both machines, that of the session last: stops. */
   stepBoth(event: FsmEvent, now: Instant): void {
-    if (this.#rival !== undefined) this.step(this.#rival, event, now);
-    this.step(this.#main, event, now);
+    const last = this.session ?? this.#main;
+    const first = last === this.#main ? this.#rival : this.#main;
+    if (first !== undefined) this.step(first, event, now);
+    this.step(last, event, now);
   }
 
   /** Feeds an event to a machine, performs what it says, and sees who is left. */

@@ -1,4 +1,5 @@
 // What is configured about one neighbour, and the OPEN that follows from it.
+import { assert } from "../../base/assert.ts";
 import type { Ipv4Addr } from "../../base/ipv4-addr.ts";
 import { AddPath, type Capability } from "../../wire/bgp/capabilities.ts";
 import { Afi, Family } from "../../wire/bgp/family.ts";
@@ -85,11 +86,11 @@ export const DEFAULT_GRACEFUL_RESTART: GracefulRestartConfig = {
   staleTimeSec: 360,
 };
 
-/** A neighbour with IPv4 unicast, hold time 90 s, route refresh and help over restarts; the rest as given. */
+/** A neighbour with IPv4 unicast, hold time 90 s, route refresh and help over restarts; the rest as given. What was read from a file must have been checked before. */
 export function peerConfig(
   given: Pick<PeerConfig, "localAs" | "routerId" | "peerAs"> & Partial<PeerConfig>,
 ): PeerConfig {
-  return {
+  const config: PeerConfig = {
     holdTimeSec: 90,
     holdTimeMinSec: 0,
     families: [{ family: Family.IPV4_UNICAST }],
@@ -109,6 +110,11 @@ export function peerConfig(
     traceMessages: false,
     ...given,
   };
+  const { holdTimeSec: hold, gracefulRestart: gr } = config;
+  assert(hold === 0 || (hold >= 3 && hold <= 0xffff), "a hold time is 0, or 3 to 65535 seconds");
+  assert(config.families.length > 0, "a neighbour speaks at least one address family");
+  assert(gr === undefined || gr.restartTimeSec <= 4095, "a restart time is at most 4095 seconds");
+  return config;
 }
 
 /** What the OPEN depends on besides the configuration. */

@@ -63,13 +63,14 @@ export class BgpPeer {
     this.#intake = new SessionIntake(host, this.#pair);
   }
 
-  /** Takes one input. Those of the administrator and of the routes' owner may be given amid a drain; those of TCP may not. */
+  /** Takes one input. What was received, and not polled out yet, comes before the next event of TCP or time. */
   handle(input: PeerInput, now: Instant): void {
+    if (input.t === "received" || input.t === "closed" || input.t === "tick") this.#catchUp();
     this.#now = now;
     switch (input.t) {
       case "start":
+        this.#restarting = input.restarting ?? this.#restarting;
         this.#enabled = true;
-        this.#restarting = input.restarting ?? false;
         this.#pair.step(this.#pair.main, { t: "ManualStart" }, now);
         break;
       case "stop":
@@ -195,6 +196,9 @@ export class BgpPeer {
         input.t === "reset" ? shutdownNotice(CeaseError.ADMIN_RESET, input.text, textMaxBytes) : BFD_DOWN;
       const notice = this.#ceasing(said, input.t === "reset" && input.hard === true);
       this.#pair.stepBoth({ t: "AutomaticStop", notice }, this.#now);
+      // A wait after a fault is over when somebody says so.
+      if (this.#enabled && input.t === "reset")
+        this.#pair.step(this.#pair.main, { t: "AutomaticStart" }, this.#now);
       return;
     }
     this.#enabled = false;
@@ -277,15 +281,20 @@ export class BgpPeer {
   }
 
   /** Reads one message of one connection; false when there is none. */
-  #readOne(): boolean {
+  #readOne(keep = false): boolean {
     for (const c of [this.#pair.main, this.#pair.rival]) {
       const read = c?.read();
       if (c === undefined || read === undefined) continue;
-      if (read instanceof Uint8Array) this.#intake.message(c, read, this.#now);
-      else this.#intake.headerError(c, read, this.#now);
+      if (!(read instanceof Uint8Array)) this.#intake.headerError(c, read, this.#now);
+      else this.#intake.message(c, keep ? read.slice() : read, this.#now);
       return true;
     }
     return false;
+  }
+
+  /** Reads what a driver with little time has left, into copies, for the next chunk may overwrite it. */
+  #catchUp(): void {
+    while (this.#readOne(true));
   }
 
   /** A dynamic neighbour that has nothing left: no connection, no stale route, no fault to wait for. */

@@ -60,6 +60,20 @@ describe("coming up", () => {
     expect(bench.lines.slice(2)).toEqual([`send ${conn} KEEPALIVE`, "up", "update"]);
   });
 
+  test("a driver that does not take everything out loses nothing", () => {
+    const bench = new PeerBench();
+    const conn = bench.establish();
+    const bytes = join(updateBytes([PREFIX]), updateBytes([[16, 10, 3]]), KEEPALIVE);
+    for (let at = 0; at < bytes.length; at += 30) {
+      bench.peer.handle({ t: "received", conn, bytes: bytes.slice(at, at + 30) }, bench.now);
+    }
+    bench.peer.handle({ t: "closed", conn }, bench.now);
+    expect(bench.drain()).toEqual(["update", "update", "down lost"]);
+    const updates = bench.outputs.flatMap((out) => (out.t === "update" ? [out.update] : []));
+    expect(updates.map((one) => one.announced[0]?.prefixes.lens[0])).toEqual([24, 16]);
+    expect(updates.map((one) => one.attributeBlock.length)).toEqual([25, 25]);
+  });
+
   test("nothing that was buffered behind a fault is processed", () => {
     const bench = new PeerBench();
     const conn = bench.dial();
@@ -250,6 +264,27 @@ describe("going down", () => {
     ]);
     expect(bench.state).toBe("Active");
     expect(bench.wait(1)).toEqual(["dial 2"]);
+  });
+
+  test("reset ends a wait after a fault", () => {
+    const bench = new PeerBench();
+    const conn = bench.dial();
+    bench.receive(conn, KEEPALIVE);
+    expect(bench.state).toBe("Idle");
+    expect(bench.give({ t: "reset" })).toEqual(["dial 2"]);
+    bench.give({ t: "stop" });
+    expect(bench.give({ t: "reset" })).toEqual([]);
+    expect(bench.peer.nextDeadline()).toBe(NEVER);
+  });
+
+  test("the fast detector ends a session, and keeps none from coming up", () => {
+    const bench = new PeerBench();
+    bench.give({ t: "start" });
+    expect(bench.give({ t: "bfdDown" })).toEqual([]);
+    bench.give({ t: "connected", conn: 1 });
+    bench.receive(1, openBytes(), KEEPALIVE);
+    expect(bench.give({ t: "bfdDown" })).toEqual(["send 1 N6/10", "down local 6/10", "close 1 flushed"]);
+    expect(bench.state).toBe("Active");
   });
 
   test("a lost session is taken up again within a second, and a call is welcome before", () => {
