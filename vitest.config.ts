@@ -3,7 +3,10 @@ import { defineConfig } from "vitest/config";
 // `npm test` runs what needs no root, no network and no Debian package; `test:interop` and `test:e2e` name the rest.
 export default defineConfig({
   test: {
-    pool: "threads",
+    // One kind of pool for all, since vitest runs pools one after the other; and more workers than cores, since much of the
+    // contract suite is waiting.
+    pool: "forks",
+    maxWorkers: 4,
     testTimeout: 20_000,
     projects: [
       { extends: true, test: { name: "unit", include: ["test/{unit,property,vectors,sim}/**/*.test.ts"] } },
@@ -16,7 +19,6 @@ export default defineConfig({
         test: {
           name: "contract",
           include: ["test/contract/**/*.test.ts"],
-          pool: "forks",
           testTimeout: 60_000,
         },
       },
@@ -25,7 +27,6 @@ export default defineConfig({
         test: {
           name: "interop",
           include: ["test/interop/**/*.test.ts"],
-          pool: "forks",
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 60_000,
@@ -36,7 +37,6 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          pool: "forks",
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 120_000,

@@ -24,7 +24,7 @@ export type PeerInput =
   | { readonly t: "start"; readonly restarting?: boolean }
   /** Administratively down, Cease/2 with a text for the other side's people. @rfc 9003#2 */
   | { readonly t: "stop"; readonly text?: string }
-  /** Down and up again, Cease/4; a wait after a fault ends. `hard`: no graceful restart, where that would survive it. @rfc 9003#2 @rfc 8538#4 */
+  /** Down and up again, Cease/4; without a session, whatever it waits for is over. `hard`: no graceful restart, where that would survive it. @rfc 9003#2 @rfc 8538#4 */
   | { readonly t: "reset"; readonly text?: string; readonly hard?: boolean }
   /** Down for another reason, for good: de-configured (3), or a changed configuration (6). @rfc 4486#4 */
   | { readonly t: "cease"; readonly subcode: number }

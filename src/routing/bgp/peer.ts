@@ -74,10 +74,14 @@ export class BgpPeer {
         this.#pair.step(this.#pair.main, { t: "ManualStart" }, now);
         break;
       case "stop":
-      case "reset":
       case "cease":
-      case "bfdDown":
         this.#stop(input);
+        break;
+      case "reset":
+        this.#reset(input);
+        break;
+      case "bfdDown":
+        this.#bfdDown();
         break;
       case "restartComplete":
         this.#restarting = false;
@@ -189,25 +193,32 @@ export class BgpPeer {
     };
   }
 
-  #stop(input: PeerInput & { readonly t: "stop" | "reset" | "cease" | "bfdDown" }): void {
-    const textMaxBytes = this.config.shutdownTextMaxBytes;
-    if (input.t === "reset" || input.t === "bfdDown") {
-      const said =
-        input.t === "reset" ? shutdownNotice(CeaseError.ADMIN_RESET, input.text, textMaxBytes) : BFD_DOWN;
-      const notice = this.#ceasing(said, input.t === "reset" && input.hard === true);
-      this.#pair.stepBoth({ t: "AutomaticStop", notice }, this.#now);
-      // A wait after a fault is over when somebody says so.
-      if (this.#enabled && input.t === "reset")
-        this.#pair.step(this.#pair.main, { t: "AutomaticStart" }, this.#now);
-      return;
-    }
+  #stop(input: PeerInput & { readonly t: "stop" | "cease" }): void {
+    const { shutdownTextMaxBytes } = this.config;
     this.#enabled = false;
     const notice =
       input.t === "stop"
-        ? shutdownNotice(CeaseError.ADMIN_SHUTDOWN, input.text, textMaxBytes)
+        ? shutdownNotice(CeaseError.ADMIN_SHUTDOWN, input.text, shutdownTextMaxBytes)
         : cease(input.subcode);
     this.#pair.stepBoth({ t: "ManualStop", notice: this.#ceasing(notice, true) }, this.#now);
     this.#intake.forget();
+  }
+
+  #reset(input: PeerInput & { readonly t: "reset" }): void {
+    const text = shutdownNotice(CeaseError.ADMIN_RESET, input.text, this.config.shutdownTextMaxBytes);
+    const notice = this.#ceasing(text, input.hard === true);
+    if (this.#pair.session !== undefined) {
+      this.#pair.stepBoth({ t: "AutomaticStop", notice }, this.#now);
+    } else if (this.#enabled) {
+      // Whatever it waits for, the wait is over.
+      this.#pair.stepBoth({ t: "ManualStop", notice }, this.#now);
+      this.#pair.step(this.#pair.main, { t: "ManualStart" }, this.#now);
+    }
+  }
+
+  #bfdDown(): void {
+    if (this.#pair.session === undefined) return;
+    this.#pair.stepBoth({ t: "AutomaticStop", notice: cease(CeaseError.BFD_DOWN) }, this.#now);
   }
 
   /** A Cease after which the neighbour is to keep nothing must say so where NOTIFICATIONs do not. @rfc 8538#4 */
@@ -321,5 +332,3 @@ function rank(state: BgpState): number {
 function cease(subcode: number): Notice {
   return { code: ErrorCode.CEASE, subcode, data: NO_OCTETS };
 }
-
-const BFD_DOWN = cease(CeaseError.BFD_DOWN);

@@ -20,7 +20,8 @@ function run(world: BgpWorld, rng: SeededRng, until: number, cuts: boolean): voi
     const choices = world.choices();
     const due = world.nextDeadline();
     if (choices.length === 0 && due > until) break;
-    const idle = choices.length === 0 || below(rng, 8) === 0;
+    // In bad times messages are late as well, and hold timers expire over it.
+    const idle = choices.length === 0 || (cuts && below(rng, 8) === 0);
     if (idle && due <= until) {
       world.now = Math.max(world.now, due);
       world.tick();

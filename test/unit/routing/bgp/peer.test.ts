@@ -71,7 +71,8 @@ describe("coming up", () => {
     expect(bench.drain()).toEqual(["update", "update", "down lost"]);
     const updates = bench.outputs.flatMap((out) => (out.t === "update" ? [out.update] : []));
     expect(updates.map((one) => one.announced[0]?.prefixes.lens[0])).toEqual([24, 16]);
-    expect(updates.map((one) => one.attributeBlock.length)).toEqual([25, 25]);
+    for (const { attributeBlock } of updates)
+      expect([...attributeBlock.subarray(0, 4)]).toEqual([0x40, 1, 1, 0]);
   });
 
   test("nothing that was buffered behind a fault is processed", () => {
@@ -266,7 +267,11 @@ describe("going down", () => {
     expect(bench.wait(1)).toEqual(["dial 2"]);
   });
 
-  test("reset ends a wait after a fault", () => {
+  test("reset ends any wait", () => {
+    const waiting = new PeerBench();
+    waiting.give({ t: "start" });
+    waiting.give({ t: "connectFailed", conn: 1, message: "refused" });
+    expect(waiting.give({ t: "reset" })).toEqual(["dial 2"]);
     const bench = new PeerBench();
     const conn = bench.dial();
     bench.receive(conn, KEEPALIVE);
