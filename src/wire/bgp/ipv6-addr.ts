@@ -1,6 +1,7 @@
 // IPv6 addresses as BGP carries them: four unsigned 32-bit words, most significant first. No BigInt: its arithmetic allocates,
 // and as a Map key it costs twice as much as a number.
 import { netmask } from "../../base/ipv4-addr.ts";
+import { formatIpv6Groups, parseIpv6Groups } from "../../base/ipv6-text.ts";
 import { u32 } from "./octets.ts";
 
 /** An IPv6 address, immutable: `a` holds the first four octets, `d` the last. */
@@ -40,35 +41,13 @@ export function ipv6PrefixOf(addr: Ipv6Addr, len: number): Ipv6Prefix {
 
 /** Canonical text. @rfc 5952#4 */
 export function formatIpv6(addr: Ipv6Addr): string {
-  const groups = [addr.a, addr.b, addr.c, addr.d].flatMap((word) => [word >>> 16, word & 0xffff]);
-  let start = -1;
-  let length = 1; // a single zero group is never shortened
-  for (let i = 0; i < 8; i++) {
-    let end = i;
-    while (end < 8 && groups[end] === 0) end++;
-    if (end - i > length) {
-      start = i;
-      length = end - i;
-    }
-    i = Math.max(i, end - 1);
-  }
-  const hex = groups.map((group) => group.toString(16));
-  if (start < 0) return hex.join(":");
-  return `${hex.slice(0, start).join(":")}::${hex.slice(start + length).join(":")}`;
+  return formatIpv6Groups([addr.a, addr.b, addr.c, addr.d].flatMap((word) => [word >>> 16, word & 0xffff]));
 }
 
-/** Parses text without zone and without an embedded IPv4 tail; undefined when it is not an address. @rfc 4291#2.2 */
+/** Parses text; undefined when it is not an address. @rfc 4291#2.2 */
 export function parseIpv6(text: string): Ipv6Addr | undefined {
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const [head, tail] = halves.map((half) => (half === "" ? [] : half.split(":")));
-  const given = [...(head as string[]), ...(tail ?? [])];
-  if (!given.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))) return undefined;
-  const missing = 8 - given.length;
-  if (tail === undefined ? missing !== 0 : missing < 1) return undefined;
-  const groups = [...(head as string[]), ...Array.from({ length: missing }, () => "0"), ...(tail ?? [])];
-  const words = [0, 2, 4, 6].map(
-    (i) => Number.parseInt(groups[i] as string, 16) * 0x10000 + Number.parseInt(groups[i + 1] as string, 16),
-  );
-  return { a: words[0] as number, b: words[1] as number, c: words[2] as number, d: words[3] as number };
+  const groups = parseIpv6Groups(text);
+  if (groups === undefined) return undefined;
+  const word = (i: number): number => (groups[i] as number) * 0x10000 + (groups[i + 1] as number);
+  return { a: word(0), b: word(2), c: word(4), d: word(6) };
 }
