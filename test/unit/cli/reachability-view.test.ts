@@ -1,0 +1,96 @@
+// The matrix of `up` and `verify`, losses above all: what is lost must be seen in the cell, in a line, and in the summary.
+import { describe, expect, test } from "vitest";
+import { printReachability, summaryLine } from "../../../src/cli/reachability-view.ts";
+import { Terminal } from "../../../src/cli/terminal.ts";
+import type { PairResult, Reachability } from "../../../src/measure/reachability.ts";
+
+const RTT = { medianUs: 410, p99Us: 830 };
+
+function pair(from: string, to: string, received = 5, error?: string): PairResult {
+  const sent = 5;
+  return {
+    from,
+    to,
+    sent,
+    received,
+    rtt: received === 0 ? undefined : RTT,
+    ...(error === undefined ? {} : { error }),
+  } as PairResult;
+}
+
+function result(pods: readonly string[], pairs: readonly PairResult[], more: object = {}): Reachability {
+  const sum = (of: (one: PairResult) => number) => pairs.reduce((total, one) => total + of(one), 0);
+  return {
+    pods: pods.map((name) => ({ name, node: "n", ip: "10.244.1.2" })),
+    pairs,
+    pairsTotal: pairs.length,
+    sampleSeed: undefined,
+    sent: sum((one) => one.sent),
+    received: sum((one) => one.received),
+    pairsWithLoss: pairs.filter((one) => one.received < one.sent).length,
+    rtt: RTT,
+    ...more,
+  } as unknown as Reachability;
+}
+
+function printed(of: Reachability, colours = false): string[] {
+  let text = "";
+  const sink = { write: (more: string) => (text += more), isTTY: colours, hasColors: () => colours };
+  printReachability(of, new Terminal(sink, sink, {}));
+  return text.trimEnd().split("\n");
+}
+
+describe("the matrix", () => {
+  test("rows send, columns answer; each cell is the pair's median", () => {
+    expect(printed(result(["a", "b"], [pair("a", "b"), pair("b", "a")]))).toEqual([
+      "RTT ms       a       b",
+      "a            ·   0.410",
+      "b        0.410       ·",
+      "",
+      "2/2 ordered pod pairs reachable, 0 of 10 pings lost, RTT median 0.410 ms, p99 0.830 ms",
+    ]);
+  });
+
+  test("says `lost` where nothing came back and how many where some did; each lossy pair has a line with its reason", () => {
+    const why = "Destination Host Unreachable";
+    const lines = printed(
+      result(["a", "b", "c"], [pair("a", "b", 0, why), pair("b", "c", 3), pair("c", "a")]),
+    );
+    expect(lines[1]).toMatch(/^a +· +lost +\?$/);
+    expect(lines[2]).toMatch(/^b +\? +· +0\.410 \(2\/5 lost\)$/);
+    expect(lines.slice(-3)).toEqual([
+      `a → b: 5 of 5 pings lost: ${why}`,
+      "b → c: 2 of 5 pings lost",
+      "2/3 ordered pod pairs reachable, 7 of 15 pings lost, RTT median 0.410 ms, p99 0.830 ms",
+    ]);
+  });
+
+  test("is left out when no terminal shows it; the losses are not", () => {
+    const pods = Array.from({ length: 13 }, (_, i) => `p${i}`);
+    const lossy = Array.from({ length: 25 }, (_, i) => pair("p0", `x${i}`, 0));
+    const lines = printed(result(pods, lossy));
+    expect(lines[0]).toBe("p0 → x0: 5 of 5 pings lost");
+    expect(lines).toHaveLength(22);
+    expect(lines[20]).toBe("… and 5 more pairs with losses");
+    expect(lines[21]).toMatch(/^0\/25 ordered pod pairs reachable, 125 of 125 pings lost/);
+  });
+});
+
+describe("the summary", () => {
+  const terminal = new Terminal({ write: () => undefined }, { write: () => undefined }, {});
+
+  test("of a sample says so, and how to draw it again", () => {
+    const sample = result(["a", "b"], [pair("a", "b")], { sampleSeed: 7, pairsTotal: 9900 });
+    expect(summaryLine(sample, terminal)).toMatch(/\(a sample of 1 of 9900 pairs, seed 7\)$/);
+  });
+
+  test("has no RTT when nothing came back", () => {
+    const lost = result(["a", "b"], [pair("a", "b", 0)], { rtt: undefined });
+    expect(summaryLine(lost, terminal)).toBe("0/1 ordered pod pairs reachable, 5 of 5 pings lost");
+  });
+
+  test("is red as soon as one ping is lost", () => {
+    expect(printed(result(["a", "b"], [pair("a", "b", 4)]), true).at(-1)).toContain("\u001b[31m1/1 ordered");
+    expect(printed(result(["a", "b"], [pair("a", "b")]), true).at(-1)).toContain("\u001b[32m1/1 ordered");
+  });
+});
