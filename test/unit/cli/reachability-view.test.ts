@@ -4,21 +4,17 @@ import { printReachability, summaryLine } from "../../../src/cli/reachability-vi
 import { Terminal } from "../../../src/cli/terminal.ts";
 import type { PairResult, Reachability } from "../../../src/measure/reachability.ts";
 
-const RTT = { medianUs: 410, p99Us: 830 };
+const RTT = { count: 4, minUs: 300, medianUs: 410, p99Us: 830, maxUs: 830 };
 
 function pair(from: string, to: string, received = 5, error?: string): PairResult {
-  const sent = 5;
-  return {
-    from,
-    to,
-    sent,
-    received,
-    rtt: received === 0 ? undefined : RTT,
-    ...(error === undefined ? {} : { error }),
-  } as PairResult;
+  return { from, to, sent: 5, received, rtt: received === 0 ? undefined : RTT, error };
 }
 
-function result(pods: readonly string[], pairs: readonly PairResult[], more: object = {}): Reachability {
+function result(
+  pods: readonly string[],
+  pairs: readonly PairResult[],
+  more: Partial<Reachability> = {},
+): Reachability {
   const sum = (of: (one: PairResult) => number) => pairs.reduce((total, one) => total + of(one), 0);
   return {
     pods: pods.map((name) => ({ name, node: "n", ip: "10.244.1.2" })),
@@ -30,7 +26,7 @@ function result(pods: readonly string[], pairs: readonly PairResult[], more: obj
     pairsWithLoss: pairs.filter((one) => one.received < one.sent).length,
     rtt: RTT,
     ...more,
-  } as unknown as Reachability;
+  };
 }
 
 function printed(of: Reachability, colours = false): string[] {
