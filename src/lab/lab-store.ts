@@ -112,7 +112,9 @@ export class LabStore {
     const subnets = kvs.flatMap((kv) => {
       const subnet = parseSubnetKey(kv.key)?.subnet;
       const attrs = parseLeaseAttrs(decodeUtf8(kv.value) ?? "");
-      return subnet !== undefined && attrs.ok && attrs.value.backendType === backend ? [subnet] : [];
+      if (subnet === undefined || !attrs.ok || attrs.value.backendType !== backend) return [];
+      // No node can install a VXLAN peer whose VTEP it does not know.
+      return backend === "vxlan" && attrs.value.vtepMac === undefined ? [] : [subnet];
     });
     return subnets.sort((a, b) => a.addr - b.addr).map(formatPrefix);
   }
