@@ -1,15 +1,15 @@
 import { ipv4 } from "../../src/base/ipv4-addr.ts";
 import { SeededRng } from "../../src/base/rng.ts";
 import { type Instant, NEVER, SEC_US } from "../../src/base/time.ts";
-import { DEFAULT_FSM_OPTIONS, type FsmOptions } from "../../src/routing/bgp/fsm-types.ts";
-import { BgpPeer } from "../../src/routing/bgp/peer.ts";
-import { localOpen, type PeerConfig, peerConfig } from "../../src/routing/bgp/peer-config.ts";
+import { DEFAULT_FSM_OPTIONS, type FsmOptions } from "../../src/routing/bgp/session/fsm-types.ts";
+import { BgpPeer } from "../../src/routing/bgp/session/peer.ts";
+import { localOpen, type PeerConfig, peerConfig } from "../../src/routing/bgp/session/peer-config.ts";
 import {
   type ConnId,
   ConnIds,
   type PeerInput,
   type PeerOutput,
-} from "../../src/routing/bgp/peer-messages.ts";
+} from "../../src/routing/bgp/session/peer-messages.ts";
 import { emitEndOfRib } from "../../src/wire/bgp/emit-update.ts";
 import { Family } from "../../src/wire/bgp/family.ts";
 import { emitKeepalive, MessageType, messageLength, messageType } from "../../src/wire/bgp/header.ts";

@@ -1,13 +1,13 @@
 import { SeededRng } from "../../src/base/rng.ts";
 import { type Instant, NEVER, SEC_US } from "../../src/base/time.ts";
-import { BgpPeer } from "../../src/routing/bgp/peer.ts";
-import type { PeerConfig } from "../../src/routing/bgp/peer-config.ts";
+import { BgpPeer } from "../../src/routing/bgp/session/peer.ts";
+import type { PeerConfig } from "../../src/routing/bgp/session/peer-config.ts";
 import {
   type ConnId,
   ConnIds,
   type PeerInput,
   type PeerOutput,
-} from "../../src/routing/bgp/peer-messages.ts";
+} from "../../src/routing/bgp/session/peer-messages.ts";
 import { messageTexts, outputText } from "./bgp-bench.ts";
 
 /** What travels towards one end of a connection. */
