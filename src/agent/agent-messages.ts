@@ -15,6 +15,8 @@ export interface NodeAgentConfig {
   readonly etcdPrefix: string;
   readonly lease: LeaseOptions;
   readonly strict: boolean;
+  /** The subnet that the node would like when it has none from an earlier run. */
+  readonly wishedSubnet?: Prefix | undefined;
   /** State kept from an earlier run, by path relative to the node's state folder. */
   readonly files: ReadonlyMap<string, string>;
 }
@@ -54,6 +56,11 @@ export interface AgentState {
   readonly vtepMac?: string;
   /** Subnets of all leases installed here, the own one included, sorted. */
   readonly leases: readonly string[];
+  /**
+   * Subnets of leases that it has read and rightly does not install, sorted: malformed, another backend's, without a VTEP's
+   * MAC, in conflict with its own subnet or address.
+   */
+  readonly ignored: readonly string[];
   readonly store: "Synced" | "Syncing" | "Disconnected";
   readonly pods: readonly string[];
   readonly reason?: string;

@@ -1,14 +1,64 @@
+import type { DropCounters } from "../base/counters.ts";
 import { dropReasonName } from "../base/drop-reason.ts";
-import { formatIpv4, formatPrefix } from "../base/ipv4-addr.ts";
+import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix } from "../base/ipv4-addr.ts";
 import { formatMac } from "../base/mac-addr.ts";
 import type { Instant } from "../base/time.ts";
 import type { OwnLease, SubnetManager } from "../control/flannel/subnet-manager.ts";
-import type { FdbRow, LeaseRow, LinkRow, NeighRow, RouteRow } from "../control/inspect.ts";
+import type { FdbRow, LeaseRow, LinkRow, NeighRow, NodeRow, RouteRow } from "../control/inspect.ts";
 import { Bridge } from "../stack/bridge.ts";
 import type { NetDevice } from "../stack/net-device.ts";
 import type { NetStack } from "../stack/net-stack.ts";
 import type { Netns } from "../stack/netns.ts";
 import { VxlanDevice } from "../tunnel/vxlan.ts";
+import type { AgentState } from "./agent-messages.ts";
+
+/** Subnets as a node's state lists them: sorted, each once. */
+export function sortLeases(
+  installed: readonly Prefix[],
+  unused: readonly Prefix[],
+): Pick<AgentState, "leases" | "ignored"> {
+  const sorted = (subnets: readonly Prefix[]): Set<string> =>
+    new Set([...subnets].sort((a, b) => a.addr - b.addr || a.len - b.len).map(formatPrefix));
+  const leases = sorted(installed);
+  // Of two keys for one subnet one may be good; and what became bad may still be installed as it was.
+  const ignored = [...sorted(unused)].filter((subnet) => !leases.has(subnet));
+  return { leases: [...leases], ignored };
+}
+
+/** What a node's row holds besides its state. */
+export interface NodeFacts {
+  readonly underlay: Ipv4Addr;
+  readonly backend: string | undefined;
+  readonly device: VxlanDevice | undefined;
+  readonly peers: number;
+  readonly routes: number;
+  readonly drops: DropCounters;
+  readonly ageUs: number;
+}
+
+/** The node itself. */
+export function inspectNode(state: AgentState, facts: NodeFacts): NodeRow {
+  const ready = state.phase === "ready";
+  return {
+    name: state.name,
+    status: ready ? "Ready" : "NotReady",
+    ...(ready ? {} : { reason: state.reason ?? state.phase }),
+    backend: facts.backend ?? "-",
+    underlay: formatIpv4(facts.underlay),
+    ...(state.subnet === undefined ? {} : { subnet: state.subnet }),
+    ...(state.vtepMac === undefined ? {} : { vtepMac: state.vtepMac }),
+    pods: state.pods.length,
+    peers: facts.peers,
+    routes: facts.routes,
+    store: state.store,
+    rxPackets: facts.device?.stats.rxPackets ?? 0,
+    txPackets: facts.device?.stats.txPackets ?? 0,
+    drops: Object.fromEntries(facts.drops.entries()),
+    ignored: state.ignored,
+    restarts: 0,
+    ageSec: Math.floor(facts.ageUs / 1_000_000),
+  };
+}
 
 /** Leases that this node knows: its own first, then its peers' by subnet. */
 export function inspectLeases(

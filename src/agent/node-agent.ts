@@ -2,7 +2,7 @@
 // answers false, drain poll(), wait until nextDeadline(). Read specs on flannel §0 for the order of a daemon's life.
 import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix } from "../base/ipv4-addr.ts";
 import { formatMac, randomMac } from "../base/mac-addr.ts";
-import { err, ok, type Result } from "../base/result.ts";
+import type { Result } from "../base/result.ts";
 import { Ring } from "../base/ring.ts";
 import { type Instant, NEVER } from "../base/time.ts";
 import type { StoreEvent } from "../control/datastore/messages.ts";
@@ -25,9 +25,16 @@ import type {
   NodeAgentDeps,
 } from "./agent-messages.ts";
 import { LINUX_VXLAN_PORT, VxlanBackend } from "./flannel/vxlan-backend.ts";
-import { inspectFdb, inspectLeases, inspectLinks, inspectNeigh, inspectRoutes } from "./inspect.ts";
-import { BridgePlugin } from "./pods/bridge-plugin.ts";
-import { type FileChange, HostLocal } from "./pods/host-local.ts";
+import {
+  inspectFdb,
+  inspectLeases,
+  inspectLinks,
+  inspectNeigh,
+  inspectNode,
+  inspectRoutes,
+  sortLeases,
+} from "./inspect.ts";
+import { NodePods } from "./pods/node-pods.ts";
 
 const SUBNET_ENV = "run/flannel/subnet.env";
 /** The etcd lease of the last run: by it a restarted node knows its own orphan at once. */
@@ -42,6 +49,7 @@ export class NodeAgent {
   readonly uplink: Uplink;
   readonly #config: NodeAgentConfig;
   readonly #manager: SubnetManager;
+  readonly #pods: NodePods;
   readonly #outputs = new Ring<AgentOutput>(OUTPUTS_MAX);
   #phase: AgentPhase = "starting";
   #reason: string | undefined;
@@ -49,8 +57,6 @@ export class NodeAgent {
   #netConf: NetConf | undefined;
   #backend: VxlanBackend | undefined;
   #lease: OwnLease | undefined;
-  #pods: BridgePlugin | undefined;
-  #addresses: HostLocal | undefined;
   #startedAt: Instant = 0;
   #exited = false;
 
@@ -63,12 +69,20 @@ export class NodeAgent {
     });
     this.host = this.stack.addNetns("");
     this.uplink = new Uplink(this.stack, "eth0", randomMac(deps.rng), config.underlayMtuBytes);
+    this.#pods = new NodePods({
+      node: config.name,
+      stack: this.stack,
+      host: this.host,
+      files: config.files,
+      keep: ({ path, text }) =>
+        this.#emit(text === undefined ? { t: "delFile", path } : { t: "putFile", path, text }),
+    });
     const previous = parseSubnetEnv(config.files.get(SUBNET_ENV) ?? "");
     const previousLease = config.files.get(LEASE_FILE)?.trim();
     this.#manager = new SubnetManager({
       prefix: config.etcdPrefix,
       publicIp: config.underlay,
-      previousSubnet: previous.ok ? previous.value.subnet : undefined,
+      previousSubnet: previous.ok ? previous.value.subnet : config.wishedSubnet,
       ...(previousLease === undefined || previousLease === "" ? {} : { previousLease }),
       lease: config.lease,
       strict: config.strict,
@@ -132,16 +146,7 @@ export class NodeAgent {
       vni: config.backend.vni,
       mac: formatMac(backend.device.mac),
     });
-    this.#manager.acquire(
-      {
-        publicIp: this.#config.underlay,
-        backendType: "vxlan",
-        vni: config.backend.vni,
-        vtepMac: backend.device.mac,
-        backendData: { VNI: config.backend.vni, VtepMAC: formatMac(backend.device.mac) },
-      },
-      now,
-    );
+    this.#manager.acquire(backend.leaseAttrs(this.#config.underlay), now);
     this.#drainManager(now);
     return { receive: (pkt, src, srcPort, at) => this.#receive(backend, pkt, src, srcPort, at) };
   }
@@ -158,66 +163,71 @@ export class NodeAgent {
     this.#drainManager(now);
   }
 
+  /** Attaches a pod. @param wish a particular address, or undefined for any */
   podAdd(name: string, wish: Ipv4Addr | undefined, now: Instant): Result<PodRow, string> {
-    if (!/^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/.test(name)) {
-      return err(
-        `"${name}" is not a pod name: use 1 to 63 of a-z, 0-9, "-" and ".", not "-" or "." at the ends`,
-      );
-    }
-    const pods = this.#pods;
-    const addresses = this.#addresses;
-    if (pods === undefined || addresses === undefined) {
-      return err(`node "${this.#config.name}" has no subnet yet, so pods cannot be added`);
-    }
-    if (pods.netns(name) !== undefined) return err(`pod "${name}" exists already`);
-    const reserved = addresses.add(name, wish);
-    if (!reserved.ok) return reserved;
-    this.#changeFiles(reserved.value.changes);
-    const added = pods.add(name, reserved.value.addr, now);
-    if (!added.ok) {
-      this.#changeFiles(addresses.del(name));
-      return added;
-    }
-    this.#log("info", "pod-add", `pod ${name} has ${formatIpv4(reserved.value.addr)}`);
+    const added = this.#pods.add(name, wish, now);
+    if (!added.ok) return added;
+    this.#log("info", "pod-add", `pod ${name} has ${added.value.ip}`);
     this.#emitState();
-    return ok(pods.row(name, this.#config.name) as PodRow);
+    return added;
   }
 
   podDel(name: string, now: Instant): Result<void, string> {
-    if (this.#pods === undefined || this.#addresses === undefined || !this.#pods.del(name, now)) {
-      return err(`no pod "${name}" on node "${this.#config.name}"`);
-    }
-    this.#changeFiles(this.#addresses.del(name));
+    const deleted = this.#pods.del(name, now);
+    if (!deleted.ok) return deleted;
     this.#log("info", "pod-del", `pod ${name} is gone, its address is free`);
     this.#emitState();
-    return ok(undefined);
+    return deleted;
   }
 
   /** The namespace of a pod, or the node's own for "". */
   netnsOf(pod: string): Netns | undefined {
-    return pod === "" ? this.host : this.#pods?.netns(pod);
+    return pod === "" ? this.host : this.#pods.netns(pod);
+  }
+
+  /** Subnets whose packets go to `remote`: the leases that name it. */
+  subnetsBehind(remote: Ipv4Addr): readonly string[] {
+    return (this.#backend?.subnetsBehind(remote) ?? []).map(formatPrefix);
   }
 
   state(): AgentState {
-    const leases = this.#backend?.peerSubnets() ?? [];
-    if (this.#lease !== undefined) leases.push(this.#lease.subnet);
+    const { store, ignored } = this.#manager.status();
     return {
       name: this.#config.name,
       phase: this.#phase,
       ...(this.#lease === undefined ? {} : { subnet: formatPrefix(this.#lease.subnet) }),
       ...(this.#backend === undefined ? {} : { vtepMac: formatMac(this.#backend.device.mac) }),
-      leases: leases.sort((a, b) => a.addr - b.addr).map(formatPrefix),
-      store: this.#storeStatus,
-      pods: this.#pods?.names() ?? [],
+      ...sortLeases(
+        [...(this.#backend?.peerSubnets() ?? []), ...(this.#lease === undefined ? [] : [this.#lease.subnet])],
+        [...ignored, ...(this.#backend?.unusableSubnets() ?? [])],
+      ),
+      store,
+      pods: this.#pods.names(),
       ...(this.#reason === undefined ? {} : { reason: this.#reason }),
     };
+  }
+
+  /** Ends every namespace, pods and host, and releases what they hold. Nothing may be asked of the agent afterwards. */
+  close(now: Instant): void {
+    this.#exited = true;
+    for (const netns of [...this.stack.namespaces()].reverse()) this.stack.delNetns(netns.name, now);
   }
 
   /** Rows of one noun, as this node sees them. */
   inspect<N extends InspectNoun>(noun: N, now: Instant): readonly InspectRows[N][] {
     const readers: { readonly [K in InspectNoun]: () => readonly InspectRows[K][] } = {
-      nodes: () => [this.#nodeRow(now)],
-      pods: () => this.#podRows(),
+      nodes: () => [
+        inspectNode(this.state(), {
+          underlay: this.#config.underlay,
+          backend: this.#netConf?.backend.type,
+          device: this.#backend?.device,
+          peers: this.#backend?.peers ?? 0,
+          routes: this.host.fib.dump("main").length,
+          drops: this.stack.drops,
+          ageUs: now - this.#startedAt,
+        }),
+      ],
+      pods: () => this.#pods.rows(),
       leases: () => inspectLeases(this.#config.name, this.#lease, this.#manager, now),
       routes: () => inspectRoutes(this.#config.name, this.stack),
       neigh: () => inspectNeigh(this.#config.name, this.stack),
@@ -237,10 +247,6 @@ export class NodeAgent {
       this.#drainManager(now);
     }
     backend.port.receive(pkt, src, srcPort, now);
-  }
-
-  get #storeStatus(): "Synced" | "Syncing" | "Disconnected" {
-    return this.#manager.status().store;
   }
 
   #drainManager(now: Instant): void {
@@ -293,6 +299,7 @@ export class NodeAgent {
       case "stopped":
         this.#exit(0, "stopped");
         return;
+      case "ignored":
       case "status":
         this.#emitState();
         return;
@@ -322,6 +329,7 @@ export class NodeAgent {
   #onAcquired(lease: OwnLease, now: Instant): void {
     const backend = this.#backend as VxlanBackend;
     const config = this.#netConf as NetConf;
+    const first = this.#lease === undefined;
     this.#lease = lease;
     this.#emit({ t: "putFile", path: LEASE_FILE, text: `${lease.lease}\n` });
     const configured = backend.configure(lease.subnet, now);
@@ -329,61 +337,26 @@ export class NodeAgent {
       this.#exit(1, `${backend.device.name}: ${configured.error}`);
       return;
     }
-    if (this.#pods === undefined) this.#openSubnet(lease.subnet, config, backend.device.mtuBytes);
+    if (first) this.#openSubnet(lease.subnet, config, backend.device.mtuBytes);
     this.#emitState();
   }
 
   #openSubnet(subnet: Prefix, config: NetConf, mtuBytes: number): void {
-    const addresses = new HostLocal(subnet, this.#config.files);
-    for (const path of addresses.stale) this.#emit({ t: "delFile", path });
-    this.#addresses = addresses;
-    this.#pods = new BridgePlugin({
-      stack: this.stack,
-      host: this.host,
-      subnet,
-      network: config.network,
-      mtuBytes,
-    });
+    const wish = this.#config.wishedSubnet;
+    if (wish !== undefined && formatPrefix(wish) !== formatPrefix(subnet)) {
+      const got = `the subnet is ${formatPrefix(subnet)}, not ${formatPrefix(wish)} as was wished`;
+      this.#log(
+        "warn",
+        "subnet",
+        `${got}: that one is leased, or outside the network, or there was one before`,
+      );
+    }
+    this.#pods.open(subnet, config.network, mtuBytes);
     this.#emit({
       t: "putFile",
       path: SUBNET_ENV,
       text: emitSubnetEnv({ network: config.network, subnet, mtuBytes, ipMasq: false }),
     });
-  }
-
-  #podRows(): PodRow[] {
-    const pods = this.#pods;
-    if (pods === undefined) return [];
-    return pods.names().map((name) => pods.row(name, this.#config.name) as PodRow);
-  }
-
-  #nodeRow(now: Instant): InspectRows["nodes"] {
-    const state = this.state();
-    const device = this.#backend?.device;
-    return {
-      name: state.name,
-      status: state.phase === "ready" ? "Ready" : "NotReady",
-      ...(state.phase === "ready" ? {} : { reason: state.reason ?? state.phase }),
-      backend: this.#netConf?.backend.type ?? "-",
-      underlay: formatIpv4(this.#config.underlay),
-      ...(state.subnet === undefined ? {} : { subnet: state.subnet }),
-      ...(state.vtepMac === undefined ? {} : { vtepMac: state.vtepMac }),
-      pods: state.pods.length,
-      peers: this.#backend?.peers ?? 0,
-      routes: this.host.fib.dump("main").length,
-      store: state.store,
-      rxPackets: device?.stats.rxPackets ?? 0,
-      txPackets: device?.stats.txPackets ?? 0,
-      drops: this.stack.drops.total,
-      restarts: 0,
-      ageSec: Math.floor((now - this.#startedAt) / 1_000_000),
-    };
-  }
-
-  #changeFiles(changes: readonly FileChange[]): void {
-    for (const { path, text } of changes) {
-      this.#emit(text === undefined ? { t: "delFile", path } : { t: "putFile", path, text });
-    }
   }
 
   #setPhase(phase: AgentPhase, reason: string | undefined): void {

@@ -18,7 +18,10 @@ export interface NodeRow {
   readonly store: "Synced" | "Syncing" | "Disconnected";
   readonly rxPackets: number;
   readonly txPackets: number;
-  readonly drops: number;
+  /** Packets dropped, by reason name, over all of the node: those that belong to no device are among them. */
+  readonly drops: Readonly<Record<string, number>>;
+  /** Subnets of leases that it has read and rightly does not install. */
+  readonly ignored: readonly string[];
   /** Resident memory of the process in bytes. */
   readonly rssBytes?: number;
   /** Proportional share of memory in bytes, where the system tells. */

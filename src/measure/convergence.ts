@@ -1,6 +1,10 @@
-// Ready: every node has its subnet, has heard all others, and has its pods. Converged: ready, and each lists exactly the
-// leases that the store holds.
+// Ready: every node has its subnet, has heard all others, and has its pods. Converged: ready, every node's watch of the store
+// stands, and each lists exactly the leases that the store holds, but for those that it rightly ignores.
 import type { NodeState } from "../io/ipc/protocol.ts";
+
+/** What to do about a lab that is `hopeless`. */
+export const POD_REMEDY =
+  "Give the pod an address of its node's subnet that no other pod has; the node's log says which subnet it got, and why.";
 
 /** One node in a look. */
 export interface NodeView {
@@ -23,9 +27,11 @@ export interface LabView {
 /** What that look showed. */
 export interface Convergence {
   readonly converged: boolean;
+  /** It never will be: waiting longer is of no use. */
+  readonly hopeless: boolean;
   readonly ready: number;
   readonly nodes: number;
-  /** Leases in the store. */
+  /** Leases in the store that any node takes for one. */
   readonly leases: number;
   /** What is still missing, for a person; empty when converged. */
   readonly waitingFor: string;
@@ -33,39 +39,98 @@ export interface Convergence {
 
 /** Judges one look. @param goal `ready`: every node is ready; `converged`: they also agree with the store */
 export function judgeConvergence(view: LabView, goal: "ready" | "converged"): Convergence {
-  const nodes = view.nodes.length;
-  const unready = view.nodes.filter((node) => node.state?.phase !== "ready");
-  const leases = view.storeLeases?.length ?? 0;
-  const verdict = (waitingFor: string): Convergence => ({
-    converged: waitingFor === "",
-    ready: nodes - unready.length,
-    nodes,
-    leases,
-    waitingFor,
-  });
-  const first = unready[0];
-  if (first !== undefined) {
-    const why = first.reason ?? first.state?.reason;
-    const phase = first.state?.phase ?? (first.reason === undefined ? "starting" : "not running");
-    const others = unready.length > 1 ? ` and ${unready.length - 1} more` : "";
-    return verdict(`${first.name} (${phase}${why === undefined ? "" : `: ${why}`})${others}`);
-  }
-  const podless = view.nodes.find((node) => missingPods(node) > 0);
-  if (podless !== undefined) return verdict(`${podless.name} (${missingPods(podless)} pods to attach)`);
-  if (goal === "ready") return verdict("");
-  if (view.storeLeases === undefined) return verdict("the store does not answer");
-  const wanted = [...view.storeLeases].sort().join(" ");
-  const behind = view.nodes.filter((node) => [...(node.state?.leases ?? [])].sort().join(" ") !== wanted);
-  const lagging = behind[0];
-  if (lagging !== undefined) {
-    const others = behind.length > 1 ? ` and ${behind.length - 1} more` : "";
-    return verdict(`${lagging.name} lists ${lagging.state?.leases.length ?? 0} of ${leases} leases${others}`);
-  }
-  return verdict("");
+  const { nodes } = view;
+  const found = {
+    ready: nodes.filter(isReady).length,
+    nodes: nodes.length,
+    leases: (view.storeLeases ?? []).filter((subnet) => nodes.some((node) => !isIgnored(node, subnet)))
+      .length,
+  };
+  const doomed = describeAll(nodes, describeFailedPod);
+  if (doomed !== "") return { ...found, converged: false, hopeless: true, waitingFor: doomed };
+  const waitingFor = whatIsMissing(view, goal);
+  return { ...found, converged: waitingFor === "", hopeless: false, waitingFor };
 }
 
-function missingPods(node: NodeView): number {
-  return node.pods.filter((pod) => node.state?.pods.includes(pod) !== true).length;
+/** The first thing that is not there yet. */
+function whatIsMissing({ nodes, storeLeases }: LabView, goal: "ready" | "converged"): string {
+  const local = describeAll(nodes, describeUnready) || describeAll(nodes, describeMissingPods);
+  if (local !== "" || goal === "ready") return local;
+  // Ready is the list; the watch that keeps it true may come after it, and may be lost.
+  const deaf = describeAll(nodes, describeUnsynced);
+  if (deaf !== "") return deaf;
+  if (storeLeases === undefined) return "the store (it does not answer)";
+  const stored = new Set(storeLeases);
+  return describeAll(nodes, (node) => describeLag(node, stored));
+}
+
+/** The first node of which `describe` has something to say, and how many more there are. */
+function describeAll(nodes: readonly NodeView[], describe: (node: NodeView) => string | undefined): string {
+  const said = nodes.flatMap((node) => {
+    const what = describe(node);
+    return what === undefined ? [] : [`${node.name} (${what})`];
+  });
+  return said.length > 1 ? `${said[0]} and ${said.length - 1} more` : (said[0] ?? "");
+}
+
+function isReady(node: NodeView): boolean {
+  return node.state?.phase === "ready";
+}
+
+function isIgnored(node: NodeView, subnet: string): boolean {
+  return node.state?.ignored.includes(subnet) === true;
+}
+
+function describeUnready(node: NodeView): string | undefined {
+  if (isReady(node)) return undefined;
+  const why = node.reason ?? node.state?.reason;
+  const phase = node.state?.phase ?? (node.reason === undefined ? "starting" : "not running");
+  return why === undefined ? phase : `${phase}: ${why}`;
+}
+
+function missingPods(node: NodeView): string[] {
+  return node.pods.filter((pod) => node.state?.pods.includes(pod) !== true);
+}
+
+/** A pod that could not be attached is not tried again. */
+function describeFailedPod(node: NodeView): string | undefined {
+  const missing = missingPods(node);
+  const failed = node.state?.failedPods.find(({ name }) => missing.includes(name));
+  return failed === undefined ? undefined : `pod ${failed.name} cannot be attached: ${failed.reason}`;
+}
+
+function describeMissingPods(node: NodeView): string | undefined {
+  const { length } = missingPods(node);
+  return length === 0 ? undefined : `${count(length, "pod")} to attach`;
+}
+
+function describeUnsynced(node: NodeView): string | undefined {
+  switch (node.state?.store) {
+    case "Synced":
+      return undefined;
+    case "Disconnected":
+      return "cut off from the store";
+    default:
+      return "still reading the store";
+  }
+}
+
+/**
+ * What a node lists is compared lease by lease, not counted. Leases that it rightly ignores (malformed, or in conflict with
+ * its own) are none that it lacks: anyone may write such a lease, and it harms nobody.
+ */
+function describeLag(node: NodeView, stored: ReadonlySet<string>): string | undefined {
+  const listed = new Set(node.state?.leases);
+  const ignored = new Set(node.state?.ignored);
+  const lacking = [...stored].filter((subnet) => !listed.has(subnet) && !ignored.has(subnet)).length;
+  const stale = [...listed].filter((subnet) => !stored.has(subnet)).length;
+  if (lacking === 0 && stale === 0) return undefined;
+  if (lacking === 0) return `${count(stale, "lease")} to remove`;
+  return `${count(lacking, "lease")} to install${stale === 0 ? "" : `, ${stale} to remove`}`;
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
 
 /** How to wait. */
@@ -77,13 +142,13 @@ export interface WaitOptions {
   readonly onProgress?: (seen: Convergence) => void;
 }
 
-/** The end of a wait: `converged` is false when time ran out. */
+/** The end of a wait: `converged` is false when time ran out, or when there is no hope. */
 export interface WaitResult extends Convergence {
   readonly elapsedMs: number;
 }
 
 /**
- * Looks again and again until the goal is reached or time is up. Rejects with what `look` rejects with, or when `signal` is
+ * Looks again and again until the goal is reached, cannot be reached any more, or time is up. Rejects with what `look` rejects with, or when `signal` is
  * aborted.
  */
 export async function waitForConvergence(
@@ -100,7 +165,7 @@ export async function waitForConvergence(
     const seen = judgeConvergence(view, options.goal);
     const elapsedMs = performance.now() - started;
     options.onProgress?.(seen);
-    if (seen.converged || elapsedMs >= options.timeoutMs) return { ...seen, elapsedMs };
+    if (seen.converged || seen.hopeless || elapsedMs >= options.timeoutMs) return { ...seen, elapsedMs };
     await pause(Math.min(options.pollMs, options.timeoutMs - elapsedMs), options.signal);
   }
 }

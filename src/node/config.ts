@@ -19,7 +19,7 @@ import { LOG_LEVELS, type LogLevel } from "../io/logger.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 
 /** A pod that the node attaches once it has a subnet. */
-interface PodWish {
+export interface PodWish {
   readonly name: string;
   readonly ip: Ipv4Addr | undefined;
 }
@@ -37,6 +37,8 @@ export interface NodeConfig {
   readonly leaseMode: "keepalive" | "renew";
   readonly leaseMarginSec: number;
   readonly strict: boolean;
+  /** The pod subnet that it would like when it has none from an earlier run. */
+  readonly subnet: Prefix | undefined;
   readonly state: string;
   /** The supervisor's socket; undefined: the node listens on one of its own. */
   readonly control: string | undefined;
@@ -59,6 +61,7 @@ export const NODE_USAGE = `podloom node: run one node of a pod network
   --lease-mode MODE        keepalive (default) or renew, as flanneld does
   --lease-ttl SEC          lifetime of the lease (default 20, in mode renew 86400)
   --lease-margin SEC       renew so long before the end (default 3600; mode renew)
+  --subnet A.B.C.D/LEN     the pod subnet it would like, if it is free and it had none before
   --strict                 the originals' quirks instead of the safe behaviour
   --state DIR              what the node keeps across restarts (default ~/.local/state/podloom/node/NAME)
   --control SOCKET         a supervisor's socket; without it the node listens on DIR/node.sock
@@ -84,6 +87,7 @@ const OPTIONS = {
   "lease-ttl": { type: "string" },
   "lease-margin": { type: "string" },
   strict: { type: "boolean" },
+  subnet: { type: "string" },
   state: { type: "string" },
   control: { type: "string" },
   pod: { type: "string", multiple: true },
@@ -140,6 +144,7 @@ const FLAGS = z.object({
   "lease-ttl": z.optional(whole(2, 9_000_000_000, "seconds")),
   "lease-margin": z._default(whole(1, 9_000_000_000, "seconds"), 3600),
   strict: z._default(z.boolean(), false),
+  subnet: z.optional(text(readSubnet, "a subnet without host bits, like 10.244.7.0/24")),
   state: z.optional(z.string()),
   control: z.optional(z.string()),
   pod: z._default(z.array(text(readPod, "NAME or NAME=IP, like web or web=10.244.1.9")), []),
@@ -178,6 +183,7 @@ export function parseNodeConfig(argv: readonly string[], env: NodeJS.ProcessEnv)
     leaseMode: flags["lease-mode"],
     leaseMarginSec: flags["lease-margin"],
     strict: flags.strict,
+    subnet: flags.subnet,
     state: flags.state ?? defaultState(flags.name, env),
     control: flags.control,
     pods: flags.pod,
@@ -248,6 +254,13 @@ function defaultState(name: string, env: NodeJS.ProcessEnv): string {
 function readPrefix(value: string): Prefix | undefined {
   const cidr = parseCidr(value);
   return cidr.ok ? prefixOf(cidr.value.addr, cidr.value.len) : undefined;
+}
+
+/** A subnet as a lease names it; an address within one is a slip, and which subnet was meant is a guess. */
+function readSubnet(value: string): Prefix | undefined {
+  const cidr = parseCidr(value);
+  const subnet = cidr.ok ? prefixOf(cidr.value.addr, cidr.value.len) : undefined;
+  return subnet !== undefined && cidr.ok && subnet.addr === cidr.value.addr ? subnet : undefined;
 }
 
 function readEndpoints(value: string): string[] | undefined {

@@ -3,6 +3,7 @@
 
 import type { AgentOutput } from "../agent/agent-messages.ts";
 import { NodeAgent } from "../agent/node-agent.ts";
+import { formatIpv4, type Ipv4Addr } from "../base/ipv4-addr.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Instant, NEVER } from "../base/time.ts";
 import type { Clock } from "../io/clock.ts";
@@ -14,6 +15,7 @@ import type { Logger } from "../io/logger.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import { UdpUnderlay } from "../io/udp-underlay.ts";
 import type { NodeConfig } from "./config.ts";
+import { PodWishes } from "./pod-wishes.ts";
 import type { StateFolder } from "./state-folder.ts";
 
 /** Packets that one turn of the event loop may move before sockets and timers have their say again. */
@@ -62,6 +64,7 @@ export class NodeDriver {
   readonly folder: StateFolder;
   readonly clock: Clock;
   readonly rng: Rng;
+  readonly pods: PodWishes;
   /** Told of every change of the node's state, at most once a turn. */
   onState: (state: NodeState) => void = () => {};
   /** Settles when the node has ended and everything is closed. Never rejects. */
@@ -73,7 +76,6 @@ export class NodeDriver {
   readonly #tasks = new Set<Task>();
   readonly #turnNow = (): void => this.#turn();
   readonly #wake = (): void => this.#arrived();
-  #podsWanted: boolean;
   #started = false;
   #stateChanged = false;
   #turnArmed = false;
@@ -94,7 +96,7 @@ export class NodeDriver {
     this.folder = deps.folder;
     this.#logger = deps.logger;
     this.#carriers = new CarrierMap(config.address, config.carrier);
-    this.#podsWanted = config.pods.length > 0;
+    this.pods = new PodWishes(config.pods, deps.logger);
     this.#store = new StoreDriver(deps.transport, (event) => {
       this.agent.handle(event, this.clock.now());
       this.#arm();
@@ -111,6 +113,7 @@ export class NodeDriver {
             ? { mode: "keepalive", ttlSec: config.leaseTtlSec }
             : { mode: "renew", ttlSec: config.leaseTtlSec, renewMarginSec: config.leaseMarginSec },
         strict: config.strict,
+        wishedSubnet: config.subnet,
         files: new Map(deps.folder.files),
       },
       { rng: deps.rng },
@@ -148,7 +151,7 @@ export class NodeDriver {
   }
 
   state(): NodeState {
-    return { ...this.agent.state(), pid: process.pid };
+    return { ...this.agent.state(), pid: process.pid, failedPods: this.pods.failed };
   }
 
   /** Leaves the cluster and ends, with exit code 0, in bounded time. */
@@ -297,6 +300,7 @@ export class NodeDriver {
       ctx: this.agent.stack,
       clock,
       wake: this.#wake,
+      onUncarried: (dst, error) => this.#warnUncarried(dst, error),
     });
     opening.then(
       (underlay) => {
@@ -318,17 +322,18 @@ export class NodeDriver {
 
   #tellState(): void {
     this.#stateChanged = false;
-    if (this.#podsWanted && this.agent.state().subnet !== undefined) this.#addPods();
+    if (this.pods.waiting && this.agent.state().subnet !== undefined) {
+      this.pods.attach(({ name, ip }) => this.change((agent, now) => agent.podAdd(name, ip, now)));
+    }
     this.onState(this.state());
   }
 
-  /** The pods of the command line, as soon as there is a subnet for them. */
-  #addPods(): void {
-    this.#podsWanted = false;
-    for (const { name, ip } of this.config.pods) {
-      const added = this.change((agent, now) => agent.podAdd(name, ip, now));
-      if (!added.ok) this.#logger.log("error", "node", "pod-add", `--pod ${name}: ${added.error}`);
-    }
+  /** Packets to `dst` are lost from now on: say which leases those are. */
+  #warnUncarried(dst: Ipv4Addr, { code, message, remedy }: PodloomError): void {
+    const subnets = this.agent.subnetsBehind(dst);
+    const what = subnets.length === 0 ? formatIpv4(dst) : `lease ${subnets.join(", ")}`;
+    const error = new PodloomError(code, `${what} cannot be carried here: ${message}`, { remedy });
+    this.#logger.error("node", "uncarried", error, "warn");
   }
 
   #finish(end: NodeEnd): void {
@@ -336,24 +341,47 @@ export class NodeDriver {
     this.#end = end;
     clearTimeout(this.#timer);
     clearTimeout(this.#stopTimer);
-    if (end.code === 0) this.#logger.log("info", "node", "exit", end.reason);
-    else {
-      const { code, remedy } = this.#failure ?? {};
-      this.#logger.log("error", "node", "exit", end.reason, {
-        ...(code === undefined ? {} : { code }),
-        ...(remedy === undefined ? {} : { remedy }),
-      });
-    }
     for (const task of [...this.#tasks]) task.cancel("the node is stopping");
-    void this.#close().then(() => this.#resolveEnded(end));
+    void this.#close().then((inTime) => {
+      this.#countBuffers(inTime);
+      this.#sayEnd(end);
+      this.#resolveEnded(end);
+    });
   }
 
-  async #close(): Promise<void> {
+  /** The last line of the log: whoever asks why the node ended reads it first. */
+  #sayEnd(end: NodeEnd): void {
+    if (end.code === 0) {
+      this.#logger.log("info", "node", "exit", end.reason);
+      return;
+    }
+    const { code, remedy } = this.#failure ?? {};
+    this.#logger.log("error", "node", "exit", end.reason, {
+      ...(code === undefined ? {} : { code }),
+      ...(remedy === undefined ? {} : { remedy }),
+    });
+  }
+
+  /** Answers whether everything closed in time. */
+  async #close(): Promise<boolean> {
     const closing = [
       this.#store.close(),
       ...[...this.#underlays.values()].map((underlay) => underlay.close()),
     ];
-    const bound = new Promise<void>((resolve) => setTimeout(resolve, CLOSE_BOUND_MS).unref());
-    await Promise.race([Promise.allSettled(closing), bound]);
+    const closed = Promise.allSettled(closing).then(() => true);
+    const bound = new Promise<false>((resolve) => setTimeout(() => resolve(false), CLOSE_BOUND_MS).unref());
+    return await Promise.race([closed, bound]);
+  }
+
+  /** Nobody uses a packet any more: one that has not come back to the pool was lost by our own code. */
+  #countBuffers(inTime: boolean): void {
+    this.agent.close(this.clock.now());
+    const { outstanding } = this.agent.stack.pool;
+    const lost = outstanding !== 0;
+    const why = inTime ? "" : "; sockets did not close in time";
+    const message = lost
+      ? `${outstanding} packet buffers were not released${why}`
+      : "every packet buffer is back";
+    this.#logger.log(lost ? "error" : "info", "node", "buffers", message, { outstanding });
   }
 }

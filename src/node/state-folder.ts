@@ -1,13 +1,6 @@
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { readdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve, sep } from "node:path";
+import { makeFolder } from "../io/make-folder.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 
 /** What one file may hold; what a node keeps is a few lines. A larger one is not ours and is left alone. */
@@ -31,7 +24,7 @@ export class StateFolder {
   constructor(root: string) {
     this.root = resolve(root);
     try {
-      mkdirSync(root, { recursive: true, mode: 0o700 });
+      makeFolder(root, 0o700);
       this.root = realpathSync(root);
       this.#read("");
     } catch (cause) {
@@ -44,7 +37,7 @@ export class StateFolder {
     const full = this.#within(path);
     const temporary = `${full}${TEMPORARY}`;
     try {
-      mkdirSync(dirname(full), { recursive: true, mode: 0o700 });
+      makeFolder(dirname(full), 0o700);
       this.#refuseLinks(path, dirname(full));
       writeFileSync(temporary, text, { mode: 0o600 });
       renameSync(temporary, full);
@@ -94,7 +87,9 @@ export class StateFolder {
   }
 
   #escape(path: string): PodloomError {
-    return new PodloomError("PL_STATE_ESCAPE", `"${path}" leads out of the state folder ${this.root}`);
+    return new PodloomError("PL_STATE_ESCAPE", `"${path}" leads out of the state folder ${this.root}`, {
+      remedy: "Remove the link in it that does so, or choose another folder with --state.",
+    });
   }
 
   #unusable(cause: unknown): PodloomError {

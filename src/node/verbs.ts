@@ -15,6 +15,9 @@ import type { NodeDriver, Task } from "./driver.ts";
 const PROBES_OUTSTANDING_MAX = 60_000;
 /** Exit code of a command whose pod or node went away under it, as a shell reports SIGKILL. */
 const EXIT_KILLED = 137;
+const POD_REFUSED_REMEDY =
+  "Choose a name and an address of this node's subnet that no other pod has; without an address one is chosen.";
+const POD_UNKNOWN_REMEDY = "`podloom get pods` lists the pods that there are.";
 
 const NounArgs = z.object({ noun: z.enum(INSPECT_NOUNS as [InspectNoun, ...InspectNoun[]]) });
 const PodAddShape = z.object({ name: z.string(), ip: z.optional(z.string()) });
@@ -47,14 +50,15 @@ const VERBS: Readonly<Record<string, Verb>> = {
     const args: PodAddArgs = read(PodAddShape, request);
     const ip = args.ip === undefined ? undefined : address(args.ip);
     const added = driver.change((agent, now) => agent.podAdd(args.name, ip, now));
-    if (!added.ok) throw new PodloomError("PL_POD_REFUSED", added.error);
+    if (!added.ok) throw new PodloomError("PL_POD_REFUSED", added.error, { remedy: POD_REFUSED_REMEDY });
+    driver.pods.forget(args.name);
     request.done(added.value);
   },
   "pod-del": (request, driver) => {
     const { name }: PodDelArgs = read(PodDelShape, request);
     driver.cancelTasks(name, `pod ${name} was deleted`);
     const deleted = driver.change((agent, now) => agent.podDel(name, now));
-    if (!deleted.ok) throw new PodloomError("PL_POD_UNKNOWN", deleted.error);
+    if (!deleted.ok) throw new PodloomError("PL_POD_UNKNOWN", deleted.error, { remedy: POD_UNKNOWN_REMEDY });
     request.done({});
   },
   exec,
@@ -70,7 +74,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
 export function answer(request: IncomingRequest, driver: NodeDriver): void {
   const verb = Object.hasOwn(VERBS, request.verb) ? VERBS[request.verb] : undefined;
   if (verb === undefined) {
-    throw new PodloomError("PL_IPC_UNKNOWN_VERB", `a node does not answer \`${request.verb}\``);
+    throw new PodloomError("PL_IPC_UNKNOWN_VERB", `a node does not answer \`${request.verb}\``, {
+      remedy: `A node of this version answers ${Object.keys(VERBS).join(", ")}.`,
+    });
   }
   verb(request, driver);
 }
@@ -79,13 +85,17 @@ function read<S extends z.ZodMiniType>(shape: S, request: IncomingRequest): z.ou
   const args = shape.safeParse(request.args ?? {});
   if (args.success) return args.data;
   const faults = args.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message || issue.code}`);
-  throw new PodloomError("PL_IPC_BAD_ARGS", `\`${request.verb}\` cannot be done with ${faults.join("; ")}`);
+  throw new PodloomError("PL_IPC_BAD_ARGS", `\`${request.verb}\` cannot be done with ${faults.join("; ")}`, {
+    remedy: "Correct what is named; who asks must be the same version of podloom.",
+  });
 }
 
 function address(text: string): Ipv4Addr {
   const addr = parseIpv4(text);
-  if (addr === undefined) throw new PodloomError("PL_IPC_BAD_ARGS", `"${text}" is not an IPv4 address`);
-  return addr;
+  if (addr !== undefined) return addr;
+  throw new PodloomError("PL_IPC_BAD_ARGS", `"${text}" is not an IPv4 address`, {
+    remedy: "Write it as 10.244.1.9, or leave it out to have one chosen.",
+  });
 }
 
 function withProcess(row: NodeRow): NodeRow {
@@ -96,7 +106,9 @@ function withProcess(row: NodeRow): NodeRow {
 function contextOf(driver: NodeDriver, pod: string): CommandContext {
   const netns = driver.agent.netnsOf(pod);
   if (netns === undefined) {
-    throw new PodloomError("PL_POD_UNKNOWN", `node ${driver.config.name} has no pod "${pod}"`);
+    throw new PodloomError("PL_POD_UNKNOWN", `node ${driver.config.name} has no pod "${pod}"`, {
+      remedy: POD_UNKNOWN_REMEDY,
+    });
   }
   return {
     netns,
@@ -232,6 +244,8 @@ class ProbeTask implements Task {
   cancel(why: string): void {
     if (this.#request.over) return;
     this.#prober.close();
-    this.#request.fail(new PodloomError("PL_POD_GONE", why));
+    this.#request.fail(
+      new PodloomError("PL_POD_GONE", why, { remedy: "Ask again once the pod or the node is back." }),
+    );
   }
 }

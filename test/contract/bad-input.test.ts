@@ -3,6 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type ServerHttp2Session } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,6 +24,8 @@ let store: StoreProcess;
 let etcd: Etcd3Transport;
 let folder: string;
 const running: StandaloneNode[] = [];
+/** Nodes that are expected to end by themselves. */
+const ending: ChildProcess[] = [];
 
 beforeEach(async () => {
   store = await startStore("embedded");
@@ -30,6 +34,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   for (const node of running.splice(0)) await node.stop();
+  for (const child of ending.splice(0)) child.kill("SIGKILL");
   await etcd.close();
   await store.stop();
   rmSync(folder, { recursive: true, force: true });
@@ -73,13 +78,14 @@ interface LogLine {
 }
 
 /** A node that is expected to give up: its exit code and its log. */
-async function refused(last: number): Promise<{ code: number | null; log: LogLine[] }> {
+async function refused(last: number, endpoint = store.url): Promise<{ code: number | null; log: LogLine[] }> {
   const flags = ["--name", `n${last}`, "--address", `192.168.245.${last}`, "--segment", SEGMENT];
   const child: ChildProcess = spawn(
     process.execPath,
-    [PODLOOM, "node", ...flags, "--etcd", store.url, "--state", join(folder, `refused${last}`)],
+    [PODLOOM, "node", ...flags, "--etcd", endpoint, "--state", join(folder, `refused${last}`)],
     { stdio: ["ignore", "ignore", "pipe"] },
   );
+  ending.push(child);
   let text = "";
   child.stderr?.on("data", (bytes: Buffer) => {
     text += bytes.toString();
@@ -127,6 +133,31 @@ describe("what a node cannot live with ends it, with the reason as the last erro
     );
   });
 
+  test.each([
+    // What an etcd with authentication answers who has no user, and a user who may not.
+    [3, "etcdserver: user name is empty"],
+    [7, "etcdserver: permission denied"],
+  ])("a store that refuses it with status %d, %s", async (status, message) => {
+    const server = createServer();
+    server.on("stream", (stream) => {
+      stream.on("error", () => {});
+      const grpc = { "grpc-status": String(status), "grpc-message": message };
+      stream.respond({ ":status": 200, "content-type": "application/grpc", ...grpc }, { endStream: true });
+    });
+    const sessions = new Set<ServerHttp2Session>();
+    server.on("session", (session) => sessions.add(session));
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    try {
+      const { port } = server.address() as AddressInfo;
+      const { code, log } = await refused(2, `http://127.0.0.1:${port}`);
+      expect(code).toBe(1);
+      expect(log.findLast((line) => line.level === ERROR)?.msg).toBe(`the store refuses: ${message}`);
+    } finally {
+      for (const session of sessions) session.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
+  });
+
   test("an address that another node has: it names socket and remedy, and the first one does not notice", async () => {
     await put("config", VXLAN);
     const owner = await node(3);
@@ -169,6 +200,35 @@ describe("what it can live with is said once, and changes nothing else", () => {
       expect.stringMatching(/^Ignoring lease ".*-25": it overlaps this node's /),
     ]);
     expect(new Set(a.state().leases)).toEqual(new Set([a.state().subnet, b.state().subnet]));
+    const overlapping = own.replace(".128-25", ".128/25");
+    const everybodys = ["10.245.201.0/24", "10.245.202.0/24", "10.245.203.0/24"];
+    expect(new Set(a.state().ignored)).toEqual(new Set([...everybodys, overlapping]));
+    await b.until(({ ignored }) => ignored.length === 3, 5000);
+    expect(b.state().ignored).toEqual(everybodys);
+  });
+
+  test("a lease whose address cannot be carried beside another's: one warning, with the lease and the remedy", async () => {
+    await put("config", VXLAN);
+    const a = await node(8, ["web"]);
+    const lease = (publicIp: string, last: number) => ({
+      PublicIP: publicIp,
+      BackendType: "vxlan",
+      BackendData: { VNI: 1, VtepMAC: `c6:d2:32:6f:8f:0${last}` },
+    });
+    await put("subnets/10.245.210.0-24", lease("192.168.245.9", 1));
+    await put("subnets/10.245.211.0-24", lease("10.168.245.9", 2));
+    await a.until(({ leases }) => leases.length === 3, 5000);
+    for (const target of ["10.245.210.2", "10.245.211.2", "10.245.211.2"]) {
+      await a.exec("web", ["ping", "-c", "2", "-i", "0.2", "-W", "1", target]);
+    }
+    const warnings = logOf(8).filter((line) => line.level === WARN);
+    expect(warnings).toMatchObject([
+      {
+        code: "PL_UNDERLAY_COLLISION",
+        msg: "lease 10.245.211.0/24 cannot be carried here: the underlay addresses 192.168.245.9 and 10.168.245.9 are both carried on 127.168.245.9",
+        remedy: expect.stringContaining("last three octets"),
+      },
+    ]);
   });
 
   test("frames that are cut short, foreign or not VXLAN at all: dropped, each by name, and the next sound one arrives", async () => {
@@ -196,7 +256,15 @@ describe("what it can live with is said once, and changes nothing else", () => {
     const all = [...Object.values(frames).flat(), ...homeless];
     for (const bytes of all) socket.send(Buffer.from(bytes), 8472, "127.168.245.6");
     const nodeRow = async () => (await a.request<NodeRow[]>("get", { noun: "nodes" }))[0] as NodeRow;
-    await expect.poll(async () => (await nodeRow()).drops).toBe(all.length);
+    const count = async (): Promise<number> =>
+      Object.values((await nodeRow()).drops).reduce((sum, n) => sum + n, 0);
+    await expect.poll(count).toBe(all.length);
+    // Those without a device, too, each by its reason.
+    expect((await nodeRow()).drops).toEqual({
+      PKT_TOO_SMALL: 4,
+      VXLAN_INVALID_HDR: 2,
+      VXLAN_VNI_NOT_FOUND: 1,
+    });
     socket.close();
 
     const links = await a.request<LinkRow[]>("get", { noun: "links" });

@@ -88,12 +88,16 @@ class Node {
   get stderr(): string {
     return this.#stderr;
   }
+  /** What it said of itself last. */
+  get last(): NodeState | undefined {
+    return this.states.at(-1);
+  }
   get log(): LogLine[] {
     const lines = this.#stderr.split("\n").filter((line) => line.startsWith("{"));
     return lines.map((line) => JSON.parse(line) as LogLine);
   }
 
-  /** Connects to its own socket and waits until it is ready and has this many leases. */
+  /** Connects to its own socket and waits until it is ready, its watch of the store stands, and it has this many leases. */
   async ready(leases = 1): Promise<this> {
     const onNotice = (_: string, data: unknown): void => void this.states.push(data as NodeState);
     const connect = async (): Promise<boolean> => {
@@ -103,8 +107,8 @@ class Node {
     };
     await expect.poll(connect, { timeout: 10_000 }).toBe(true);
     await expect
-      .poll(() => [this.states.at(-1)?.phase, this.states.at(-1)?.leases.length], { timeout: 15_000 })
-      .toEqual(["ready", leases]);
+      .poll(() => [this.last?.phase, this.last?.store, this.last?.leases.length], { timeout: 15_000 })
+      .toEqual(["ready", "Synced", leases]);
     return this;
   }
 
@@ -165,7 +169,8 @@ describe("two nodes", () => {
       pid: a.child.pid,
       peers: 1,
       pods: 1,
-      drops: 0,
+      drops: {},
+      ignored: [],
       store: "Synced",
     });
     expect(row?.rssBytes).toBeGreaterThan(1e7);
@@ -202,8 +207,36 @@ describe("two nodes", () => {
     });
     await expect(a.ask("pod-add", { name: "q", ip: "192.0.2.1" })).rejects.toMatchObject({
       code: "PL_POD_REFUSED",
+      message: expect.stringContaining("192.0.2.1"),
+      remedy: expect.stringContaining("this node's subnet"),
     });
     await expect.poll(() => a.states.at(-1)?.pods).toEqual(["p"]);
+  });
+
+  test("a pod that cannot have its address is told in the state, with why; the others are there", async () => {
+    const a = await new Node(2, ["--pod", "web=192.0.2.7", "--pod", "db"]).ready();
+    expect(a.last).toMatchObject({
+      pods: ["db"],
+      failedPods: [
+        {
+          name: "web",
+          reason: expect.stringMatching(/192\.0\.2\.7 is not available in range set 10\.243\./),
+        },
+      ],
+    });
+    await a.ask("pod-add", { name: "web" });
+    await expect.poll(() => a.last).toMatchObject({ pods: ["db", "web"], failedPods: [] });
+  });
+
+  test("with a subnet of its own wish, a pod can have an address of its own wish", async () => {
+    // The address that any other pod would get first.
+    const pods = ["--pod", "any", "--pod", "web=10.243.77.2"];
+    const a = await new Node(2, ["--subnet", "10.243.77.0/24", ...pods]).ready();
+    expect(a.last).toMatchObject({ subnet: "10.243.77.0/24", pods: ["any", "web"], failedPods: [] });
+    expect(await a.ask<PodRow[]>("get", { noun: "pods" })).toMatchObject([
+      { name: "any", ip: "10.243.77.3" },
+      { name: "web", ip: "10.243.77.2" },
+    ]);
   });
 
   test("questions that make no sense are answered with what is wrong", async () => {
@@ -211,6 +244,7 @@ describe("two nodes", () => {
     await expect(a.ask("fly")).rejects.toMatchObject({
       code: "PL_IPC_UNKNOWN_VERB",
       message: expect.stringContaining("fly"),
+      remedy: expect.stringContaining("pod-add"),
     });
     await expect(a.ask("toString")).rejects.toMatchObject({ code: "PL_IPC_UNKNOWN_VERB" });
     await expect(a.ask("get", { noun: "elephants" })).rejects.toMatchObject({
@@ -247,6 +281,27 @@ describe("the end", () => {
       expect(existsSync(a.socket)).toBe(false);
     },
   );
+
+  test("under traffic: every packet buffer is back, and the log says so", async () => {
+    const [a, b] = [new Node(2, ["--pod", "web"]), new Node(3, ["--pod", "db"])];
+    await Promise.all([a.ready(2), b.ready(2)]);
+    const [db] = await b.ask<PodRow[]>("get", { noun: "pods" });
+    // One answers, one has no route, and nobody is there to resolve the third.
+    const nobody = a.last?.subnet?.replace(".0/24", ".200") as string;
+    const args = { pod: "web", targets: [db?.ip as string, "10.243.99.99", nobody] };
+    const probe = { count: 1000, intervalMs: 1, timeoutMs: 5000, payloadBytes: 3000 };
+    const probing = a.ask("probe", { ...args, ...probe }).catch((thrown: unknown) => thrown);
+    await expect
+      .poll(async () => (await b.ask<NodeRow[]>("get", { noun: "nodes" }))[0]?.rxPackets)
+      .toBeGreaterThan(50);
+    for (const node of [a, b]) {
+      node.child.kill("SIGTERM");
+      expect(await node.exited).toEqual([0, null]);
+      const [counted] = node.log.filter((line) => line.event === "buffers");
+      expect(counted).toMatchObject({ level: 30, outstanding: 0, msg: "every packet buffer is back" });
+    }
+    expect(await probing).toBeInstanceOf(Error);
+  });
 
   test("the verb stop: with or without giving the lease back", async () => {
     const a = await new Node(2).ready();
@@ -332,6 +387,7 @@ describe("with a supervisor", () => {
       level: 50,
       code: "PL_SOCKET_GONE",
       msg: expect.stringContaining("none.sock"),
+      remedy: expect.stringMatching(/./),
     });
   });
 });

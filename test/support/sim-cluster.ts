@@ -26,6 +26,8 @@ export class SimNode {
   readonly pool = new PacketPool(4096, true);
   readonly files: Map<string, string>;
   readonly logs: string[] = [];
+  /** How often the agent said that its state has changed. */
+  stateNotices = 0;
   exit: { code: number; reason: string } | undefined;
   /** Suspended (SIGSTOP, a sleeping laptop): nothing happens, the clock goes on. */
   paused = false;
@@ -96,6 +98,7 @@ export class SimNode {
       if (output.t === "op") this.#store.submit(output.op, now);
       else if (output.t === "putFile") this.files.set(output.path, output.text);
       else if (output.t === "delFile") this.files.delete(output.path);
+      else if (output.t === "state") this.stateNotices++;
       else if (output.t === "log") this.logs.push(`${output.level}: ${output.message}`);
       else if (output.t === "listen") {
         const port = this.#cluster.fabric.open(this.address, output.port, this.agent.stack);
@@ -130,7 +133,7 @@ export class SimCluster {
   }
 
   /** Starts node `index`; with the files that its last life left. */
-  start(index: number): SimNode {
+  start(index: number, change: Partial<NodeAgentConfig> = {}): SimNode {
     const files = this.nodes[index]?.files ?? new Map<string, string>();
     const node = new SimNode(
       this,
@@ -143,6 +146,7 @@ export class SimCluster {
         lease: { mode: "keepalive", ttlSec: this.#options.leaseTtlSec ?? 20 },
         strict: this.#options.strict ?? false,
         files,
+        ...change,
       },
       new SeededRng(this.rng.u32()),
     );

@@ -80,7 +80,7 @@ export class StandaloneNode {
     });
   }
 
-  /** Starts store and node, waits until the node is ready and its pods are attached. */
+  /** Starts store and node, waits until the node is ready, its watch of the store stands and its pods are attached. */
   static async start(options: StandaloneOptions): Promise<StandaloneNode> {
     const run = options.spawn ?? ((command, args, more) => spawn(command, args, more));
     let store: ChildProcess | undefined;
@@ -127,7 +127,10 @@ export class StandaloneNode {
     });
     node.#state = (await connection.request("state", {}, { timeoutMs: 5_000 }).done) as NodeState;
     const pods = options.pods?.length ?? 0;
-    await node.until((state) => state.phase === "ready" && state.pods.length === pods, 20_000);
+    // Ready is the list of leases; that the watch stands, too, is told a moment later.
+    const isUp = ({ phase, store: link, pods: attached }: NodeState): boolean =>
+      phase === "ready" && link === "Synced" && attached.length === pods;
+    await node.until(isUp, 20_000);
     return node;
   }
 

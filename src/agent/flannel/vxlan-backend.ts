@@ -4,7 +4,7 @@ import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix } from "../../base
 import { formatMac, type MacAddr, randomMac } from "../../base/mac-addr.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import type { Instant } from "../../base/time.ts";
-import type { PeerLease } from "../../control/flannel/lease-attrs.ts";
+import { type LeaseAttrs, type PeerLease, vxlanBackendData } from "../../control/flannel/lease-attrs.ts";
 import type { NetConf } from "../../control/flannel/net-conf.ts";
 import type { NetStack } from "../../stack/net-stack.ts";
 import type { Netns } from "../../stack/netns.ts";
@@ -48,6 +48,8 @@ export class VxlanBackend {
   readonly #installed = new Map<string, Installed>();
   /** What should be there; kept so that it can be replayed after a fence. */
   readonly #desired = new Map<string, PeerLease>();
+  /** Subnets of leases that no VTEP can be made of, by key. */
+  readonly #unusable = new Map<string, Prefix>();
   #pending: LeaseUpdate[] = [];
   #fenced = false;
 
@@ -75,6 +77,19 @@ export class VxlanBackend {
     host.addDevice(this.device);
   }
 
+  /** What this node's lease says of its VTEP. */
+  leaseAttrs(publicIp: Ipv4Addr): LeaseAttrs {
+    const { vni } = this.#options.config.backend;
+    const { mac } = this.device;
+    return {
+      publicIp,
+      backendType: "vxlan",
+      vni,
+      vtepMac: mac,
+      backendData: vxlanBackendData(vni, mac),
+    };
+  }
+
   /** Subnets of the peers that are installed. */
   get peers(): number {
     return this.#installed.size;
@@ -82,6 +97,16 @@ export class VxlanBackend {
 
   peerSubnets(): Prefix[] {
     return [...this.#installed.values()].map((peer) => peer.subnet);
+  }
+
+  /** Subnets of leases that are rightly not installed: another backend's, or without a VTEP's MAC. */
+  unusableSubnets(): Prefix[] {
+    return [...this.#unusable.values()];
+  }
+
+  /** Subnets of the peers behind `remote`. */
+  subnetsBehind(remote: Ipv4Addr): Prefix[] {
+    return [...this.#installed.values()].flatMap((peer) => (peer.remote === remote ? [peer.subnet] : []));
   }
 
   /** Gives the device its address (the subnet's base, /32) and brings it up. */
@@ -137,12 +162,14 @@ export class VxlanBackend {
 
   #add(lease: PeerLease, now: Instant): string | undefined {
     const attrs = lease.attrs;
+    this.#unusable.set(lease.key, lease.subnet);
     if (attrs.backendType !== "vxlan") {
       return `ignoring non-vxlan v4Subnet(${formatPrefix(lease.subnet)}): type=${attrs.backendType ?? ""}`;
     }
     if (attrs.vtepMac === undefined) {
       return `lease ${lease.key} has no VtepMAC in its BackendData; the peer is not reachable until it writes one`;
     }
+    this.#unusable.delete(lease.key);
     this.#desired.set(lease.key, lease);
     if (this.#fenced) return undefined;
     const next: Installed = { subnet: lease.subnet, mac: attrs.vtepMac, remote: attrs.publicIp };
@@ -186,6 +213,7 @@ export class VxlanBackend {
   /** ARP, FDB, route: all are attempted. */
   #remove(key: string, now: Instant): string | undefined {
     this.#desired.delete(key);
+    this.#unusable.delete(key);
     const had = this.#installed.get(key);
     if (had === undefined) return undefined;
     this.#installed.delete(key);

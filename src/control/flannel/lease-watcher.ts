@@ -9,6 +9,7 @@ import { err, ok, type Result } from "../../base/result.ts";
 import { decodeUtf8 } from "../../base/utf8.ts";
 import type { KeyValue } from "../datastore/messages.ts";
 import { type LogOutput, logOutput } from "../log.ts";
+import { IgnoredLeases } from "./ignored-leases.ts";
 import { emitLeaseAttrs, type PeerLease, parseLeaseAttrs } from "./lease-attrs.ts";
 import { emitSubnetName, parseSubnetKey } from "./subnet-key.ts";
 
@@ -21,6 +22,8 @@ export interface LeaseWatcher {
   reset(kvs: readonly KeyValue[]): readonly LeaseWatcherOutput[];
   /** The leases of peers as last reported. */
   peers(): readonly PeerLease[];
+  /** Keys that were read and are no peer's. Those that name the own subnet are among neither. */
+  readonly ignored: IgnoredLeases;
 }
 
 /** Who is watching: what names this node is not a peer. */
@@ -56,6 +59,7 @@ const samePrefix = (a: Prefix, b: Prefix) => a.addr === b.addr && a.len === b.le
 
 /** The watcher of the default mode. What is installed depends on the keys alone, not on the order in which they came. */
 export class SafeLeaseWatcher implements LeaseWatcher {
+  readonly ignored = new IgnoredLeases();
   readonly #self: WatcherSelf;
   /** The last good lease of every key. */
   readonly #byKey = new Map<string, PeerLease>();
@@ -69,6 +73,7 @@ export class SafeLeaseWatcher implements LeaseWatcher {
   update(event: { readonly t: "put" | "delete"; readonly kv: KeyValue }): readonly LeaseWatcherOutput[] {
     const { kv } = event;
     if (event.t === "delete") {
+      this.ignored.delete(kv.key);
       const old = this.#byKey.get(kv.key);
       if (old === undefined) return [];
       this.#byKey.delete(kv.key);
@@ -94,6 +99,7 @@ export class SafeLeaseWatcher implements LeaseWatcher {
         touched.set(formatPrefix(lease.value.subnet), lease.value.subnet);
       }
     }
+    this.ignored.keep(present);
     for (const [key, lease] of this.#byKey) {
       if (present.has(key)) continue;
       this.#byKey.delete(key);
@@ -109,8 +115,15 @@ export class SafeLeaseWatcher implements LeaseWatcher {
     return [...this.#installed.values()];
   }
 
-  /** A lease to know of; nothing for what is not a peer's; a line for the log for what is wrong. */
+  /** A lease to know of; nothing for what is not a peer's; a line for the log for what is wrong, which is then ignored. */
   #accept(kv: KeyValue): Result<PeerLease | undefined, LogOutput> {
+    const judged = this.#judge(kv);
+    if (judged.ok) this.ignored.delete(kv.key);
+    else this.ignored.add(kv.key);
+    return judged;
+  }
+
+  #judge(kv: KeyValue): Result<PeerLease | undefined, LogOutput> {
     const parsed = parsePeer(kv);
     if (!parsed.ok) return err(logOutput("warn", `Ignoring bad subnet node: ${parsed.error}`));
     const lease = parsed.value;
@@ -176,6 +189,7 @@ interface StrictEntry {
 
 /** flanneld's watcher, quirks and all. */
 export class StrictLeaseWatcher implements LeaseWatcher {
+  readonly ignored = new IgnoredLeases();
   readonly #self: WatcherSelf;
   #entries: StrictEntry[] = [];
 
@@ -185,6 +199,8 @@ export class StrictLeaseWatcher implements LeaseWatcher {
 
   update(event: { readonly t: "put" | "delete"; readonly kv: KeyValue }): readonly LeaseWatcherOutput[] {
     const entry = event.t === "put" ? parseEntry(event.kv) : bareEntry(event.kv);
+    if (entry.ok || event.t === "delete") this.ignored.delete(event.kv.key);
+    else this.ignored.add(event.kv.key);
     if (!entry.ok) {
       // Q2: an event that cannot be parsed has neither events nor a snapshot, which reads as an empty snapshot.
       return [logOutput("error", `error parsing etcd event: ${entry.error}`), ...this.#resetTo([])];
@@ -211,9 +227,15 @@ export class StrictLeaseWatcher implements LeaseWatcher {
     const entries: StrictEntry[] = [];
     for (const kv of kvs) {
       const entry = parseEntry(kv);
-      if (entry.ok) entries.push(entry.value);
-      else outputs.push(logOutput("warn", `Ignoring bad subnet node: ${entry.error}`));
+      if (entry.ok) {
+        entries.push(entry.value);
+        this.ignored.delete(kv.key);
+      } else {
+        outputs.push(logOutput("warn", `Ignoring bad subnet node: ${entry.error}`));
+        this.ignored.add(kv.key);
+      }
     }
+    this.ignored.keep(new Set(kvs.map((kv) => kv.key)));
     return [...outputs, ...this.#resetTo(entries)];
   }
 

@@ -1,7 +1,7 @@
 // One node's part of Flannel's protocol: reads the configuration, acquires a subnet, keeps it, and reports the leases of
 // the other nodes. Read specs on flannel §0 and §1 first, then etcd §4. This file joins the parts and decides what a loss
 // means; the parts are: `config-reader`, `lease-acquirer` (claims), `lease-holder` and `renew-holder` (the two lease modes),
-// `reflector` with a `lease-watcher` (peers).
+// `lease-feed` (peers, and what becomes of the own key).
 //
 // Driving it: `start`, then after each of `handle` (one event of the store) and `tick` (when `nextDeadline` has come) drain
 // `poll`. After a long pause call `tick` before anything else, or ask `isValid` before each act: it fences by the clock.
@@ -13,24 +13,18 @@
 // In renew mode any end of the key is `revoked`, as in flanneld.
 import { type Instant, NEVER } from "../../base/time.ts";
 import { encodeUtf8 } from "../../base/utf8.ts";
-import { type KeyValue, type LeaseId, NO_LEASE, type StoreEvent } from "../datastore/messages.ts";
+import type { LeaseId, StoreEvent } from "../datastore/messages.ts";
 import { OpIds } from "../datastore/pending-ops.ts";
-import { Reflector, type ReflectorOutput, type StoreStatus } from "../datastore/reflector.ts";
+import type { StoreStatus } from "../datastore/reflector.ts";
 import { logOutput } from "../log.ts";
 import { ConfigReader } from "./config-reader.ts";
-import { GhostCleaner } from "./ghost-cleaner.ts";
 import { type AcquirerOutput, LeaseAcquirer } from "./lease-acquirer.ts";
 import { emitLeaseAttrs, type LeaseAttrs, type OwnLease } from "./lease-attrs.ts";
+import { LeaseFeed, type LeaseFeedOutput } from "./lease-feed.ts";
 import { type HolderOutput, KeepaliveHolder, type LeaseHolder } from "./lease-holder.ts";
-import {
-  type LeaseWatcher,
-  type LeaseWatcherOutput,
-  SafeLeaseWatcher,
-  StrictLeaseWatcher,
-} from "./lease-watcher.ts";
 import type { NetConf } from "./net-conf.ts";
 import { RenewHolder } from "./renew-holder.ts";
-import { emitSubnetKey, parseSubnetKey, subnetsRange } from "./subnet-key.ts";
+import { emitSubnetKey } from "./subnet-key.ts";
 import type { SubnetManagerOptions, SubnetOutput, SubnetPhase, SubnetStatus } from "./subnet-messages.ts";
 
 export type { OwnLease } from "./lease-attrs.ts";
@@ -56,8 +50,7 @@ export class SubnetManager {
   readonly #reader: ConfigReader;
   readonly #acquirer: LeaseAcquirer;
   readonly #holder: LeaseHolder;
-  readonly #reflector: Reflector;
-  readonly #cleaner: GhostCleaner;
+  readonly #feed: LeaseFeed;
   /** All of these, the holder first: what time has done to the lease comes before anything else. */
   readonly #parts: readonly Part[];
   readonly #outputs: SubnetOutput[] = [];
@@ -66,8 +59,6 @@ export class SubnetManager {
   #config: NetConf | undefined;
   #attrs: LeaseAttrs | undefined;
   #own: OwnLease | undefined;
-  #watcher: LeaseWatcher | undefined;
-  #synced = false;
   #stopped = false;
 
   constructor(options: SubnetManagerOptions) {
@@ -85,9 +76,8 @@ export class SubnetManager {
       lease.mode === "keepalive"
         ? new KeepaliveHolder({ ttlSec: lease.ttlSec, ids, rng })
         : new RenewHolder({ ttlSec: lease.ttlSec, renewMarginSec: lease.renewMarginSec, strict, ids });
-    this.#reflector = new Reflector({ range: subnetsRange(prefix), ids, rng });
-    this.#cleaner = new GhostCleaner({ ids, rng });
-    this.#parts = [this.#holder, this.#reflector, this.#acquirer, this.#reader, this.#cleaner];
+    this.#feed = new LeaseFeed({ ...options, ids });
+    this.#parts = [this.#holder, this.#feed, this.#acquirer, this.#reader];
   }
 
   /** Begins to read the configuration; `config` or `fatal` follows. */
@@ -123,8 +113,7 @@ export class SubnetManager {
     this.#phase = "stopping";
     this.#reader.stop();
     this.#acquirer.stop();
-    this.#reflector.stop();
-    this.#cleaner.stop();
+    this.#feed.stop();
     this.#holder.stop(revoke, now);
     this.#drain(now);
   }
@@ -134,7 +123,7 @@ export class SubnetManager {
     // First what time has done: a late event must not be acted on with a lease that has ended.
     this.#holder.tick(now);
     this.#drain(now);
-    if (this.#reflector.status === "Syncing" && this.#own === undefined) this.#noteReach(event);
+    if (this.#feed.status === "Syncing" && this.#own === undefined) this.#noteReach(event);
     for (const part of this.#parts) if (part.handle(event, now)) break;
     this.#drain(now);
   }
@@ -163,7 +152,8 @@ export class SubnetManager {
       store: this.#storeStatus,
       own: this.#own,
       validUntil: this.#own === undefined ? 0 : this.#holder.validUntil,
-      peers: this.#watcher?.peers() ?? [],
+      peers: this.#feed.peers(),
+      ignored: this.#feed.ignored(),
     };
   }
 
@@ -189,14 +179,9 @@ export class SubnetManager {
         this.#onAcquirer(claimed, now);
         continue;
       }
-      const reflected = this.#reflector.poll();
-      if (reflected !== undefined) {
-        this.#onReflector(reflected, now);
-        continue;
-      }
-      const cleaned = this.#cleaner.poll();
-      if (cleaned === undefined) return;
-      this.#emit(cleaned);
+      const fed = this.#feed.poll();
+      if (fed === undefined) return;
+      this.#onFeed(fed, now);
     }
   }
 
@@ -243,14 +228,8 @@ export class SubnetManager {
   #onClaimed(claimed: AcquirerOutput & { t: "claimed" }, now: Instant): void {
     const { subnet, lease, createRevision, modRevision } = claimed;
     const attrs = this.#attrs as LeaseAttrs;
-    const { publicIp, strict } = this.#options;
     this.#phase = "running";
     this.#hold({ subnet, lease, epoch: createRevision, attrs }, modRevision, now);
-    if (this.#watcher !== undefined) return;
-    this.#watcher = strict
-      ? new StrictLeaseWatcher({ subnet, publicIp })
-      : new SafeLeaseWatcher({ subnet, publicIp });
-    this.#reflector.start(now);
   }
 
   /** The own key is in the store as `own` says. */
@@ -264,6 +243,7 @@ export class SubnetManager {
       { key, value, publicIp, lease: own.lease, createRevision: own.epoch, modRevision },
       now,
     );
+    this.#feed.follow(own, now);
   }
 
   #onHolder(output: HolderOutput, now: Instant): void {
@@ -275,7 +255,7 @@ export class SubnetManager {
         this.#onLost(output.lease, now);
         return;
       case "renewed":
-        this.#onRenewed(output.lease);
+        this.#onRenewed(output.lease, now);
         return;
       case "revoked":
         this.#revoke(output.message, now);
@@ -290,9 +270,10 @@ export class SubnetManager {
     }
   }
 
-  #onRenewed(lease: LeaseId): void {
+  #onRenewed(lease: LeaseId, now: Instant): void {
     if (this.#own === undefined || this.#own.lease === lease) return;
     this.#own = { ...this.#own, lease };
+    this.#feed.follow(this.#own, now);
     this.#emit({ t: "acquired", lease: this.#own, config: this.#config as NetConf });
   }
 
@@ -311,23 +292,20 @@ export class SubnetManager {
 
   // ---- the leases below the prefix ----
 
-  #onReflector(output: ReflectorOutput, now: Instant): void {
-    const watcher = this.#watcher as LeaseWatcher;
+  #onFeed(output: LeaseFeedOutput, now: Instant): void {
     switch (output.t) {
-      case "snapshot":
-        this.#onSnapshot(output, now);
-        this.#report(watcher.reset(output.kvs));
+      case "ownPut":
+        this.#holder.onPut(output.kv, now);
         return;
-      case "put":
-      case "delete":
-        // What a list implies was reported with the list.
-        if (output.origin === "list") return;
-        this.#onWatched(output, now);
-        this.#report(watcher.update({ t: output.t, kv: output.kv }));
+      case "ownGone":
+        this.#holder.onGone(output.revision, output.wiped, now);
         return;
-      case "synced":
-        if (!this.#synced) this.#emit({ t: "synced" });
-        this.#synced = true;
+      case "ownRestored":
+        this.#hold(
+          { ...(this.#own as OwnLease), epoch: output.kv.createRevision },
+          output.kv.modRevision,
+          now,
+        );
         return;
       case "status":
         this.#setStoreStatus(output.status);
@@ -335,51 +313,6 @@ export class SubnetManager {
       default:
         this.#emit(output);
     }
-  }
-
-  #report(outputs: readonly LeaseWatcherOutput[]): void {
-    for (const output of outputs) {
-      if (output.t === "log") this.#emit(output);
-      else this.#emit({ t: output.t, lease: output.lease });
-    }
-  }
-
-  #onWatched(event: { readonly t: "put" | "delete"; readonly kv: KeyValue }, now: Instant): void {
-    const { kv } = event;
-    if (kv.key !== this.#ownKey) {
-      if (event.t === "put") this.#removeGhost(kv, now);
-    } else if (event.t === "put") {
-      this.#holder.onPut(kv, now);
-    } else {
-      this.#holder.onGone(kv.modRevision, false, now);
-    }
-  }
-
-  #onSnapshot(snapshot: ReflectorOutput & { t: "snapshot" }, now: Instant): void {
-    const { kvs, header, wiped } = snapshot;
-    const own = this.#own;
-    const kv = kvs.find((candidate) => candidate.key === this.#ownKey);
-    for (const other of kvs) if (other !== kv) this.#removeGhost(other, now);
-    if (own === undefined) return;
-    if (kv === undefined || (wiped && kv.lease !== own.lease)) {
-      this.#holder.onGone(header.revision, wiped, now);
-    } else if (wiped) {
-      // A store that was restored with our key in it counts its revisions anew.
-      this.#hold({ ...own, epoch: kv.createRevision }, kv.modRevision, now);
-    } else {
-      this.#holder.onPut(kv, now);
-    }
-  }
-
-  /** A second key on our lease. */
-  #removeGhost(kv: KeyValue, now: Instant): void {
-    const own = this.#own?.lease;
-    if (this.#options.strict || own === undefined || own === NO_LEASE || kv.lease !== own) return;
-    if (parseSubnetKey(kv.key) !== undefined) this.#cleaner.remove(kv, now);
-  }
-
-  get #ownKey(): string | undefined {
-    return this.#own === undefined ? undefined : emitSubnetKey(this.#options.prefix, this.#own.subnet);
   }
 
   // ---- ends ----
@@ -401,13 +334,12 @@ export class SubnetManager {
     this.#phase = "ended";
     this.#reader.stop();
     this.#acquirer.stop();
-    this.#reflector.stop();
-    this.#cleaner.stop();
+    this.#feed.stop();
     this.#holder.stop(true, now);
     // Its operations must be out before the end is said.
     for (let out = this.#holder.poll(); out !== undefined; out = this.#holder.poll())
       this.#onHolder(out, now);
-    for (let out = this.#reflector.poll(); out !== undefined; out = this.#reflector.poll()) {
+    for (let out = this.#feed.poll(); out !== undefined; out = this.#feed.poll()) {
       if (out.t === "op") this.#emit(out);
     }
   }

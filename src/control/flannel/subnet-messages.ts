@@ -36,6 +36,8 @@ export type SubnetOutput =
   /** A peer's lease, new or changed. Installing it twice must do no harm. */
   | { readonly t: "added"; readonly lease: PeerLease }
   | { readonly t: "removed"; readonly lease: PeerLease }
+  /** The leases that `status` shows as ignored have changed. */
+  | { readonly t: "ignored" }
   /** All leases that there are have been reported. Once. */
   | { readonly t: "synced" }
   /** Stop acting as the subnet's holder, until `unfenced`. */
@@ -66,4 +68,6 @@ export interface SubnetStatus {
   readonly validUntil: Instant;
   /** The leases of peers that are reported as present. */
   readonly peers: readonly PeerLease[];
+  /** Subnets of leases that were read and are rightly reported to nobody: malformed, or in conflict with this node's own. */
+  readonly ignored: readonly Prefix[];
 }

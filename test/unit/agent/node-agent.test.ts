@@ -2,12 +2,16 @@
 // its lease is no longer sure.
 import { describe, expect, test } from "vitest";
 import { DropReason } from "../../../src/base/drop-reason.ts";
+import { ipv4, prefix } from "../../../src/base/ipv4-addr.ts";
 import { SEC_US } from "../../../src/base/time.ts";
 import type { NetDevice } from "../../../src/stack/net-device.ts";
+import type { PacketBuffer } from "../../../src/stack/packet-buffer.ts";
 import { SimCluster, type SimNode } from "../../support/sim-cluster.ts";
 
 const SUBNETS = "/coreos.com/network/subnets/";
 const FOLDER = "var/lib/cni/networks/cbr0/";
+const VXLAN_LEASE = (publicIp: string) =>
+  `{"PublicIP":"${publicIp}","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:44"}}`;
 
 function clusterOf(nodes: number, network?: unknown): SimCluster {
   const cluster = new SimCluster({ seed: 5, nodes, ...(network === undefined ? {} : { network }) });
@@ -82,13 +86,133 @@ test("malformed leases are one warning each, and cost no peer its route", () => 
     `${SUBNETS}10.244.202.0-24`,
     '{"PublicIP":"192.168.56.9","PublicIPv6":null,"BackendType":"vxlan"}',
   );
+  const own = node.agent.state().subnet as string;
+  cluster.store.put(`${SUBNETS}${own.replace(".0/24", ".128-25")}`, VXLAN_LEASE("192.168.56.9"));
+  cluster.store.put(`${SUBNETS}10.244.203.7-24`, VXLAN_LEASE("192.168.56.9"));
+  cluster.store.put(`${SUBNETS}10.244.204.0-24`, VXLAN_LEASE("192.168.56.2"));
+  node.drain(cluster.now);
+  const told = node.stateNotices;
   cluster.run(cluster.now + SEC_US);
   expect(node.agent.state().leases).toEqual(before);
+  // So that whoever compares with the store does not wait for them.
+  const overlapping = own.replace(".0/24", ".128/25");
+  const ignored = [overlapping, "10.244.201.0/24", "10.244.202.0/24", "10.244.203.0/24", "10.244.204.0/24"];
+  expect(new Set(node.agent.state().ignored)).toEqual(new Set(ignored));
+  expect(node.stateNotices).toBeGreaterThan(told);
+  const other = cluster.nodes[1] as SimNode;
+  expect(other.agent.state().ignored).toEqual(["10.244.201.0/24", "10.244.202.0/24", "10.244.203.0/24"]);
+  expect(new Set(other.agent.state().leases)).toEqual(new Set([...before, overlapping, "10.244.204.0/24"]));
+  expect(node.agent.inspect("nodes", cluster.now)[0]?.ignored).toEqual(node.agent.state().ignored);
   expect(node.logs.filter((line) => line.startsWith("warn: "))).toEqual([
     expect.stringMatching(/^warn: Ignoring bad subnet node: "[^"]*10\.244\.201\.0-24": invalid character/),
     `warn: Ignoring bad subnet node: failed to parse subnet key "${SUBNETS}nonsense"`,
     expect.stringMatching(/^warn: lease .*10\.244\.202\.0-24 has no VtepMAC/),
+    expect.stringMatching(/^warn: Ignoring lease .*-25": it overlaps this node's /),
+    expect.stringMatching(/^warn: Ignoring lease .*10\.244\.203\.7-24": its address has host bits set/),
+    expect.stringMatching(/^warn: Ignoring lease .*10\.244\.204\.0-24": it names this node's address/),
   ]);
+
+  for (const { key } of cluster.store.dump()) if (/20[1-4]|-25|nonsense/.test(key)) cluster.store.del(key);
+  cluster.run(cluster.now + SEC_US);
+  for (const each of cluster.nodes) expect(each.agent.state()).toMatchObject({ ignored: [], leases: before });
+});
+
+test("each change of what is ignored is told; what became bad and is still installed is not ignored", () => {
+  const cluster = clusterOf(2);
+  const [node, other] = cluster.nodes as [SimNode, SimNode];
+  const told = (change: () => void): number => {
+    const before = node.stateNotices;
+    change();
+    cluster.run(cluster.now + SEC_US);
+    return node.stateNotices - before;
+  };
+  const bad = `${SUBNETS}10.244.201.0-24`;
+  expect(told(() => cluster.store.put(bad, "{ not json"))).toBe(1);
+  expect(told(() => cluster.store.del(bad))).toBe(1);
+
+  cluster.store.put(bad, VXLAN_LEASE("192.168.56.9"));
+  cluster.run(cluster.now + SEC_US);
+  expect(node.agent.state()).toMatchObject({
+    ignored: [],
+    leases: expect.arrayContaining(["10.244.201.0/24"]),
+  });
+  cluster.store.put(bad, "{ not json");
+  cluster.run(cluster.now + SEC_US);
+  for (const each of [node, other]) {
+    expect(each.agent.state().leases).toContain("10.244.201.0/24");
+    expect(each.agent.state().ignored).toEqual([]);
+  }
+});
+
+describe("a wish for a subnet", () => {
+  const wishing = (subnet: string, before?: (cluster: SimCluster) => void): SimNode => {
+    const cluster = new SimCluster({ seed: 5, nodes: 0 });
+    before?.(cluster);
+    const node = cluster.start(0, { wishedSubnet: prefix(subnet) });
+    cluster.run(cluster.now + 3 * SEC_US);
+    return node;
+  };
+
+  test("is met when the subnet is free", () => {
+    const node = wishing("10.244.77.0/24");
+    expect(node.agent.state()).toMatchObject({ phase: "ready", subnet: "10.244.77.0/24" });
+    expect(node.logs.filter((line) => line.startsWith("warn"))).toEqual([]);
+  });
+
+  test.each([
+    ["10.244.77.0/24", "leased"],
+    ["10.99.77.0/24", "outside the network"],
+  ])("for %s, which is %s, is not met, and that is said", (subnet) => {
+    const node = wishing(subnet, ({ store }) => {
+      store.put(`${SUBNETS}10.244.77.0-24`, VXLAN_LEASE("192.168.56.99"));
+    });
+    expect(node.agent.state().phase).toBe("ready");
+    expect(node.agent.state().subnet).not.toBe(subnet);
+    expect(node.logs).toContainEqual(
+      expect.stringMatching(/^warn: the subnet is 10\.244\.\d+\.0\/24, not 10\.\d+\.77\.0\/24 as was wished/),
+    );
+  });
+
+  test("counts for less than the subnet of the last run", () => {
+    const cluster = clusterOf(1);
+    const { subnet } = first(cluster).agent.state();
+    first(cluster).kill();
+    const again = cluster.start(0, { wishedSubnet: prefix("10.244.77.0/24") });
+    cluster.run(cluster.now + 30 * SEC_US);
+    expect(again.agent.state()).toMatchObject({ phase: "ready", subnet });
+  });
+});
+
+test("drops are shown by reason, those too that belong to no device", () => {
+  const cluster = clusterOf(1);
+  const node = first(cluster);
+  const { pool } = node;
+  expect(node.agent.inspect("nodes", cluster.now)[0]?.drops).toEqual({});
+  const stranger = cluster.fabric.open(ipv4("192.168.56.200"), 8472, node.agent.stack);
+  // The VNI 9 is nobody's; the second is cut within the VXLAN header.
+  for (const bytes of [[0x08, 0, 0, 0, 0, 0, 9, 0, 1], [0x08]]) {
+    const pkt = pool.acquire(bytes.length) as PacketBuffer;
+    pkt.bytes.set(bytes, pkt.put(bytes.length));
+    stranger.send(pkt, node.address, 8472, 0, cluster.now);
+  }
+  cluster.run(cluster.now + SEC_US);
+  expect(node.agent.inspect("nodes", cluster.now)[0]?.drops).toEqual({
+    VXLAN_VNI_NOT_FOUND: 1,
+    PKT_TOO_SMALL: 1,
+  });
+});
+
+test("closed, it holds no packet: not on its bridge, in no neighbour's queue, in no socket", () => {
+  const cluster = clusterOf(2);
+  const node = first(cluster);
+  const ip = podAdd(cluster, node, "a");
+  const socket = node.agent.netnsOf("a")?.icmp.openEcho();
+  // An address that nobody has: the request waits for the answer to its ARP request.
+  socket?.sendEcho(ipv4(ip) + 50, 1, new Uint8Array(8), {}, cluster.now);
+  expect(node.pool.outstanding).toBeGreaterThan(0);
+  node.agent.close(cluster.now);
+  expect(node.pool.outstanding).toBe(0);
+  expect([...node.agent.stack.namespaces()]).toEqual([]);
 });
 
 describe("what it keeps", () => {

@@ -247,3 +247,16 @@ describe("a fence", () => {
     expect(vtep.backend.device.up).toBe(false);
   });
 });
+
+test("leases that no VTEP can be made of are known, until they are gone or good", () => {
+  const foreign = peer("10.244.2.0/24", "192.168.56.3", undefined, "host-gw");
+  const macless = peer("10.244.3.0/24", "192.168.56.4", undefined);
+  vtep.added(foreign, macless);
+  const unusable = () => vtep.backend.unusableSubnets().map(formatPrefix);
+  expect(unusable()).toEqual(["10.244.2.0/24", "10.244.3.0/24"]);
+  vtep.added(NODE_3);
+  vtep.removed(foreign);
+  expect(unusable()).toEqual([]);
+  expect(vtep.backend.subnetsBehind(NODE_3.attrs.publicIp)).toEqual([NODE_3.subnet]);
+  expect(vtep.backend.subnetsBehind(SELF)).toEqual([]);
+});

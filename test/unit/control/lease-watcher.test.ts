@@ -192,3 +192,55 @@ describe("strict, as flanneld", () => {
     expect(w.peers()).toHaveLength(1);
   });
 });
+
+describe("what is ignored", () => {
+  const MAC = "02:00:00:00:00:01";
+  const ignored = (w: LeaseWatcher) => w.ignored.subnets().map(formatPrefix).sort();
+  const bad = () => [
+    kv("10.5.7.0-24", "{ not json"),
+    kv("10.5.8.9-24", value("192.168.56.2", MAC)),
+    kv("10.5.0.128-25", value("192.168.56.2", MAC)),
+    kv("10.5.9.0-24", value("192.168.56.1", MAC)),
+    kv("nonsense", "x"),
+    // The own subnet, under a key of another spelling: nothing that this node lacks.
+    kv("10.5.0.7-24", value("192.168.56.2", MAC)),
+    kv("10.5.0.0-24", value("192.168.56.1", MAC)),
+    kv("10.5.1.0-24", value("192.168.56.2", MAC)),
+  ];
+  const BAD = ["10.5.0.128/25", "10.5.7.0/24", "10.5.8.0/24", "10.5.9.0/24"];
+
+  test("is known by subnet, whether it came in a list or one by one, and each change is told", () => {
+    const listed = new SafeLeaseWatcher(SELF);
+    listed.reset(bad());
+    expect(ignored(listed)).toEqual(BAD);
+    const { version } = listed.ignored;
+    listed.reset(bad());
+    expect(listed.ignored.version).toBe(version);
+
+    const watched = new SafeLeaseWatcher(SELF);
+    for (const pair of bad()) put(watched, pair);
+    expect(ignored(watched)).toEqual(BAD);
+    expect(watched.ignored.version).toBe(BAD.length);
+  });
+
+  test("until the key is gone, or good", () => {
+    const w = new SafeLeaseWatcher(SELF);
+    w.reset(bad());
+    del(w, "10.5.8.9-24");
+    put(w, kv("10.5.7.0-24", value("192.168.56.3", MAC)));
+    expect(ignored(w)).toEqual(["10.5.0.128/25", "10.5.9.0/24"]);
+    w.reset([kv("10.5.9.0-24", value("192.168.56.4", MAC))]);
+    expect(ignored(w)).toEqual([]);
+  });
+
+  test("by flanneld's watcher: only what it cannot parse", () => {
+    const w = new StrictLeaseWatcher(SELF);
+    w.reset(bad());
+    expect(ignored(w)).toEqual(["10.5.7.0/24"]);
+    put(w, kv("10.5.6.0-24", "{"));
+    expect(ignored(w)).toEqual(["10.5.6.0/24", "10.5.7.0/24"]);
+    put(w, kv("10.5.6.0-24", value("192.168.56.5", MAC)));
+    del(w, "10.5.7.0-24");
+    expect(ignored(w)).toEqual([]);
+  });
+});

@@ -472,6 +472,30 @@ describe("losing the subnet (keepalive)", () => {
     expect(lab.store.text(ownKey)).toBe(attrs("1.1.1.1"));
   });
 
+  test("to another node that wrote its key while the watch was broken: revoked all the same", () => {
+    const { lab, node, ownKey } = running();
+    node.conn.breakWatches(lab.now);
+    lab.store.put(ownKey, attrs("1.1.1.1"), lab.store.grant(60));
+    lab.store.put(`${PREFIX}/subnets/10.3.99.0-24`, attrs("1.1.1.1"));
+    lab.store.compact();
+    lab.wait(3 * SEC_US);
+    expect(node.end).toEqual({ t: "revoked" });
+    expect(lab.store.text(ownKey)).toBe(attrs("1.1.1.1"));
+  });
+
+  test("not by a store that was restored with its key in it: held as before, by the new revisions", () => {
+    const { lab, node, ownKey } = running();
+    expect(node.said("acquired")).toHaveLength(1);
+    lab.store.etcd.clusterId = "2002";
+    node.conn.breakWatches(lab.now);
+    lab.wait(5 * SEC_US);
+    expect(node.said("acquired")).toHaveLength(2);
+    expect(node.own?.epoch).toBe(lab.store.etcd.get(ownKey)?.createRevision);
+    lab.wait(60 * SEC_US);
+    expect(node.end).toBeUndefined();
+    expect(node.fenced).toBe(false);
+  });
+
   test("by the end of its etcd lease: the same subnet again, with a new epoch", () => {
     const { lab, node, ownKey } = running();
     const before = node.own;
@@ -587,6 +611,21 @@ describe("watching the others", () => {
       .sort((a, b) => a - b);
     expect(addresses).toEqual([32, 99]);
     expect(node.said("synced")).toHaveLength(1);
+  });
+
+  test("what is ignored is told when it changes, and shown in the status", () => {
+    const lab = new Lab();
+    const node = lab.node();
+    lab.wait(SEC_US);
+    expect(node.said("ignored")).toEqual([]);
+    lab.store.put(`${PREFIX}/subnets/10.5.250.0-24`, "{ not json");
+    lab.wait(SEC_US);
+    expect(node.said("ignored")).toHaveLength(1);
+    expect(node.manager.status().ignored.map(formatPrefix)).toEqual(["10.5.250.0/24"]);
+    lab.store.del(`${PREFIX}/subnets/10.5.250.0-24`);
+    lab.wait(SEC_US);
+    expect(node.said("ignored")).toHaveLength(2);
+    expect(node.manager.status().ignored).toEqual([]);
   });
 
   test("hostile content is logged and ignored, key by key", () => {

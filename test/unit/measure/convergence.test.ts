@@ -5,7 +5,17 @@ import { judgeConvergence, type LabView, waitForConvergence } from "../../../src
 const LEASES = ["10.244.1.0/24", "10.244.2.0/24"];
 
 function state(name: string, change: Partial<NodeState> = {}): NodeState {
-  return { name, pid: 1, phase: "ready", leases: LEASES, store: "Synced", pods: [`${name}-pod1`], ...change };
+  return {
+    name,
+    pid: 1,
+    phase: "ready",
+    leases: LEASES,
+    ignored: [],
+    store: "Synced",
+    pods: [`${name}-pod1`],
+    failedPods: [],
+    ...change,
+  };
 }
 
 function view(first: NodeState | undefined, storeLeases: readonly string[] | undefined = LEASES): LabView {
@@ -27,6 +37,7 @@ describe("judgeConvergence", () => {
   test("converged: ready, pods attached, and everybody lists what the store holds, in any order", () => {
     expect(judgeConvergence(view(state("a", { leases: [...LEASES].reverse() })), "converged")).toEqual({
       converged: true,
+      hopeless: false,
       ready: 2,
       nodes: 2,
       leases: 2,
@@ -41,23 +52,35 @@ describe("judgeConvergence", () => {
       view(state("a", { phase: "fenced", reason: "lease expired" })),
       "a (fenced: lease expired)",
     ],
-    ["a node without its pods", view(state("a", { pods: [] })), "a (1 pods to attach)"],
-    ["a node that lags", view(state("a", { leases: ["10.244.1.0/24"] })), "a lists 1 of 2 leases"],
+    ["a node without its pods", view(state("a", { pods: [] })), "a (1 pod to attach)"],
+    ["a node that lags", view(state("a", { leases: ["10.244.1.0/24"] })), "a (1 lease to install)"],
     [
       "a node with a lease too many",
       view(state("a", { leases: [...LEASES, "10.244.9.0/24"] })),
-      "a lists 3 of 2 leases",
+      "a (1 lease to remove)",
     ],
     // As many leases as the store, but others: counting would not notice.
     [
       "a stale list of the right length",
       view(state("a", { leases: ["10.244.1.0/24", "10.244.9.0/24"] })),
-      "a lists 2 of 2 leases",
+      "a (1 lease to install, 1 to remove)",
     ],
     [
       "all nodes agreeing on what the store does not hold",
       view(state("a"), []),
-      "a lists 2 of 0 leases and 1 more",
+      "a (2 leases to remove) and 1 more",
+    ],
+    // The list came, and the watch that keeps it true does not stand yet, or no more.
+    [
+      "a node whose watch does not stand",
+      view(state("a", { store: "Syncing" })),
+      "a (still reading the store)",
+    ],
+    ["a node cut off", view(state("a", { store: "Disconnected" })), "a (cut off from the store)"],
+    [
+      "a lease that a node neither lists nor ignores",
+      view(state("a", { ignored: ["10.244.8.0/24"] }), [...LEASES, "10.244.7.0/24"]),
+      "a (1 lease to install) and 1 more",
     ],
   ];
   for (const [name, look, waitingFor] of cases) {
@@ -68,8 +91,43 @@ describe("judgeConvergence", () => {
 
   test("not while the store is silent; ready does not ask it", () => {
     const silent: LabView = { ...view(state("a")), storeLeases: undefined };
-    expect(judgeConvergence(silent, "converged").waitingFor).toBe("the store does not answer");
+    expect(judgeConvergence(silent, "converged").waitingFor).toBe("the store (it does not answer)");
     expect(judgeConvergence(silent, "ready").converged).toBe(true);
+  });
+
+  test("leases that a node rightly ignores are none that it lacks; each node has its own", () => {
+    const bad = "10.244.7.0/24";
+    const overlapsA = "10.244.1.128/25";
+    const look: LabView = {
+      nodes: [
+        { name: "a", state: state("a", { ignored: [overlapsA, bad] }), pods: [] },
+        { name: "b", state: state("b", { ignored: [bad], leases: [...LEASES, overlapsA] }), pods: [] },
+      ],
+      storeLeases: [...LEASES, overlapsA, bad],
+    };
+    // What everybody ignores is no lease.
+    expect(judgeConvergence(look, "converged")).toMatchObject({ converged: true, leases: 3 });
+    expect(judgeConvergence({ ...look, storeLeases: LEASES }, "converged").waitingFor).toBe(
+      "b (1 lease to remove)",
+    );
+  });
+
+  test("a pod that cannot be attached: no hope, and why, whatever else is missing", () => {
+    const reason = "requested IP address 10.244.0.5 is not available in range set 10.244.1.1-10.244.1.254";
+    const failedPods = [{ name: "a-pod1", reason }];
+    for (const goal of ["ready", "converged"] as const) {
+      expect(
+        judgeConvergence(view(state("a", { pods: [], failedPods, store: "Syncing" })), goal),
+      ).toMatchObject({
+        converged: false,
+        hopeless: true,
+        waitingFor: `a (pod a-pod1 cannot be attached: ${reason})`,
+      });
+    }
+    // Attached after all, or nobody asked for it.
+    expect(judgeConvergence(view(state("a", { failedPods })), "ready").converged).toBe(true);
+    const other = [{ name: "other", reason }];
+    expect(judgeConvergence(view(state("a", { failedPods: other })), "ready").converged).toBe(true);
   });
 });
 
@@ -97,6 +155,16 @@ describe("waitForConvergence", () => {
       pollMs: 5,
     });
     expect(result).toMatchObject({ converged: false, waitingFor: "a (not running: exit code 1)" });
+  });
+
+  test("does not wait for what never will be", async () => {
+    const failedPods = [{ name: "a-pod1", reason: "no" }];
+    const result = await waitForConvergence(
+      () => Promise.resolve(view(state("a", { pods: [], failedPods }))),
+      { goal: "ready", timeoutMs: 60_000, pollMs: 60_000 },
+    );
+    expect(result).toMatchObject({ converged: false, hopeless: true });
+    expect(result.elapsedMs).toBeLessThan(5000);
   });
 
   test("ends when it is told to", async () => {

@@ -30,6 +30,7 @@ test("what is needed is enough; the rest has defaults", () => {
     leaseMode: "keepalive",
     leaseMarginSec: 3600,
     strict: false,
+    subnet: undefined,
     state: "/s/podloom/node/node1",
     control: undefined,
     pods: [],
@@ -48,6 +49,8 @@ test("every flag is heard", () => {
     "/x/y",
     "--lease-ttl",
     "30",
+    "--subnet",
+    "10.244.7.0/24",
     "--strict",
     "--state",
     "/d",
@@ -70,6 +73,7 @@ test("every flag is heard", () => {
     etcdPrefix: "/x/y",
     leaseTtlSec: 30,
     strict: true,
+    subnet: prefix("10.244.7.0/24"),
     state: "/d",
     control: "/c.sock",
     pods: [
@@ -101,6 +105,14 @@ describe("a mistake is named with its flag and what to give instead", () => {
     [["--lease-ttl", "1"], /--lease-ttl "1" .* whole number of seconds from 2/],
     [["--mtu", "1e4"], /--mtu "1e4"/],
     [["--pod", "web=10.244.1"], /--pod "web=10\.244\.1" .* NAME or NAME=IP/],
+    [
+      ["--subnet", "10.244.7.0"],
+      /--subnet "10\.244\.7\.0" will not do; give a subnet without host bits, like/,
+    ],
+    [["--subnet", "10.244.7.1/24"], /--subnet "10\.244\.7\.1\/24" .* without host bits/],
+    [["--subnet", "10.244.7.0/33"], /--subnet/],
+    [["--subnet", "10.244.256.0/24"], /--subnet/],
+    [["--subnet", ""], /--subnet/],
     [["--log-level", "loud"], /--log-level "loud" .* trace, debug/],
     [["--nmae", "x"], /--nmae/],
     [["stray"], /stray/],
@@ -151,6 +163,6 @@ test("user and password, and certificates, are passed on", () => {
 
 test("--help asks for the text, which names every flag that is understood", () => {
   expect(parseNodeConfig(["--help"], {})).toBeUndefined();
-  for (const flag of ["--name", "--etcd-keyfile", "--lease-margin", "--pod", "--log-file"])
+  for (const flag of ["--name", "--etcd-keyfile", "--lease-margin", "--subnet", "--pod", "--log-file"])
     expect(NODE_USAGE).toContain(flag);
 });
