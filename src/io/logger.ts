@@ -1,7 +1,9 @@
 // Logs: pino's JSON lines, one object a line, fields `node`, `room`, `event` and whatever else the event has.
-import { mkdirSync, openSync } from "node:fs";
+import { openSync } from "node:fs";
 import { dirname } from "node:path";
 import pino from "pino";
+import { LogWriter } from "./log-writer.ts";
+import { makeFolder } from "./make-folder.ts";
 import { PodloomError } from "./podloom-error.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -18,17 +20,15 @@ export interface LoggerOptions {
 /** Writes lines. To a file they are written in the background: call {@link Logger.close} before the process ends. */
 export class Logger {
   readonly #pino: pino.Logger;
-  readonly #destination: { flushSync(): void; end(): void };
-  readonly #toFile: boolean;
+  readonly #writer: LogWriter;
   #closed = false;
 
   /** @throws PodloomError PL_LOG_FAILED when the file cannot be opened */
   constructor(options: LoggerOptions) {
     let fd = 2;
-    this.#toFile = options.file !== undefined;
     if (options.file !== undefined) {
       try {
-        mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
+        makeFolder(dirname(options.file), 0o700);
         fd = openSync(options.file, "a", 0o600);
       } catch (cause) {
         throw new PodloomError("PL_LOG_FAILED", `the log ${options.file} cannot be written`, {
@@ -37,11 +37,10 @@ export class Logger {
         });
       }
     }
-    const destination = pino.destination({ dest: fd, sync: options.file === undefined });
-    // A reader that went away or a full disk must not end a node.
-    destination.on("error", () => {});
-    this.#destination = destination;
-    this.#pino = pino({ level: options.level, base: { node: options.node } }, destination);
+    this.#writer = new LogWriter(fd, options.file !== undefined);
+    this.#writer.onRecovered = (lines) =>
+      this.log("warn", "log", "lost", `${lines} lines of this log could not be written`, { lines });
+    this.#pino = pino({ level: options.level, base: { node: options.node } }, this.#writer);
   }
 
   /**
@@ -74,7 +73,7 @@ export class Logger {
 
   /** Writes what is still in memory, now. */
   flush(): void {
-    if (!this.#closed) this.#destination.flushSync();
+    if (!this.#closed) this.#writer.flushSync();
   }
 
   /** Flushes and closes. Later lines are lost. */
@@ -82,7 +81,6 @@ export class Logger {
     if (this.#closed) return;
     this.flush();
     this.#closed = true;
-    // Not closeSync: a write may be under way in the background, and pino would retry on a closed descriptor for ever.
-    if (this.#toFile) this.#destination.end();
+    this.#writer.end();
   }
 }

@@ -18,6 +18,7 @@ import type { DatagramReceiver, Underlay } from "../tunnel/underlay.ts";
 import type { Clock } from "./clock.ts";
 import type { CarrierMap } from "./host-address.ts";
 import { PodloomError } from "./podloom-error.ts";
+import { bindError } from "./udp-bind-error.ts";
 
 /** Most datagrams that leave in one turn of the event loop: what the receiving libuv reads in one of its turns. */
 export const TX_BURST_MAX = 32;
@@ -29,6 +30,8 @@ const RECV_BUFFER_BYTES = 4 * 1024 * 1024;
 const SEND_BUFFER_BYTES = 1024 * 1024;
 /** Sources remembered in text form, so that a datagram's source costs one lookup and no parsing. */
 const SOURCES_MAX = 4096;
+/** Destinations that cannot be carried and are told of; anyone may write leases, and a log must not grow with them. */
+export const UNCARRIED_SAID_MAX = 64;
 
 /** Counters of one socket edge. Plain numbers; read them at any time. */
 export interface UdpUnderlayStats {
@@ -57,6 +60,8 @@ export interface UdpUnderlayOptions {
   readonly wake: () => void;
   /** Sockets to send from, on ephemeral ports. 0: send from `port` itself, as flannel's udp backend does. */
   readonly txSockets?: number;
+  /** Told once of each destination that cannot be carried on this machine, and at most {@link UNCARRIED_SAID_MAX} times. */
+  readonly onUncarried?: (dst: Ipv4Addr, error: PodloomError) => void;
 }
 
 type LookupCallback = (error: Error | null, address: string, family: number) => void;
@@ -95,6 +100,8 @@ export class UdpUnderlay implements Underlay, SegmentReceiver {
   readonly #clock: Clock;
   readonly #wake: () => void;
   readonly #hostAddress: string;
+  readonly #onUncarried: UdpUnderlayOptions["onUncarried"];
+  #uncarriedSaid = 0;
   readonly #listener: Socket;
   /** Lazily opened; the index is the flow hash modulo their number. */
   readonly #senders: (TxSocket | undefined)[];
@@ -125,6 +132,7 @@ export class UdpUnderlay implements Underlay, SegmentReceiver {
     this.#clock = options.clock;
     this.#wake = options.wake;
     this.#hostAddress = hostAddress;
+    this.#onUncarried = options.onUncarried;
     this.#listener = listener;
     this.#senders = new Array<TxSocket | undefined>(options.txSockets ?? 4).fill(undefined);
     this.#listenerTx = new TxSocket(listener, this);
@@ -151,7 +159,7 @@ export class UdpUnderlay implements Underlay, SegmentReceiver {
       });
     } catch (cause) {
       listener.close();
-      throw bindError(cause, host, options);
+      throw bindError(cause, host, options.port, options.carriers.carrier);
     }
     listener.removeAllListeners();
     const port = options.port === 0 ? listener.address().port : options.port;
@@ -243,8 +251,9 @@ export class UdpUnderlay implements Underlay, SegmentReceiver {
     try {
       text = formatIpv4(this.#carriers.learn(dst));
     } catch (thrown) {
-      // A lease may name any address. This one cannot be carried here, so nothing is sent to it; the counter says so.
+      // A lease may name any address. This one cannot be carried here, so nothing is sent to it.
       if (!(thrown instanceof PodloomError)) throw thrown;
+      if (this.#uncarriedSaid++ < UNCARRIED_SAID_MAX) this.#onUncarried?.(dst, thrown);
     }
     this.#destinations.set(dst, text);
     // What its source was taken to be may have been a guess.
@@ -356,37 +365,4 @@ class TxSocket {
     this.socket = socket;
     this.onSent = (error) => owner.sent(this, error);
   }
-}
-
-function bindError(cause: unknown, host: string, options: UdpUnderlayOptions): PodloomError {
-  const at = `${host}:${options.port}`;
-  const code = (cause as NodeJS.ErrnoException).code;
-  if (code === "EADDRINUSE") {
-    return new PodloomError("PL_PORT_IN_USE", `UDP port ${at} is in use by another process`, {
-      remedy: `Find it with \`ss -lunp 'sport = :${options.port}'\` and stop it, or choose another underlay address or port.`,
-      cause,
-    });
-  }
-  if (code === "EACCES" || code === "EPERM") {
-    return new PodloomError("PL_PORT_FORBIDDEN", `this process may not open UDP port ${at}`, {
-      remedy: "Choose a port above 1023, or give the process the capability CAP_NET_BIND_SERVICE.",
-      cause,
-    });
-  }
-  if (code === "EADDRNOTAVAIL") {
-    return new PodloomError(
-      "PL_ADDRESS_UNAVAILABLE",
-      `no interface of this machine has the address ${host}`,
-      {
-        remedy:
-          options.carriers.carrier === "host"
-            ? "With `--carrier host` the underlay address must be one of this machine's; on one machine use `--carrier loopback`."
-            : "The loopback interface must be up and own 127.0.0.0/8.",
-        cause,
-      },
-    );
-  }
-  return new PodloomError("PL_PORT_FAILED", `UDP port ${at} could not be opened: ${String(code ?? cause)}`, {
-    cause,
-  });
 }

@@ -1,8 +1,9 @@
 // `podloom store`: the embedded etcd as a process of its own, so that a stall of whoever started it expires no leases.
 // stdout carries one JSON line; everything for people goes to stderr.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
+import { makeFolder } from "../make-folder.ts";
 import { describeError, messageOf, PodloomError } from "../podloom-error.ts";
 import { EmbeddedServer } from "./server.ts";
 import { parseStoreOptions, STORE_USAGE, type StoreOptions } from "./store-options.ts";
@@ -58,7 +59,7 @@ async function serve(options: StoreOptions): Promise<void> {
 
 function writeClusterId(folder: string, clusterId: string): void {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder, 0o777);
     writeFileSync(join(folder, "cluster-id"), `${clusterId}\n`);
   } catch (cause) {
     throw new PodloomError("PL_STORE_DATA", `cannot write to the data folder: ${messageOf(cause)}`, {

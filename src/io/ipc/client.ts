@@ -35,14 +35,19 @@ export async function connectIpc(path: string, options: ConnectionOptions): Prom
 function connectError(path: string, cause: unknown): PodloomError {
   const code = (cause as NodeJS.ErrnoException).code;
   if (code === "ENOENT" || code === "ECONNREFUSED") {
-    return new PodloomError("PL_SOCKET_GONE", `nobody listens on ${path}`, { cause });
+    return new PodloomError("PL_SOCKET_GONE", `nobody listens on ${path}`, {
+      remedy: "Who listened there has ended: start it again, or correct the path.",
+      cause,
+    });
   }
   if (code === "EACCES" || code === "EPERM") {
     return new PodloomError("PL_SOCKET_DENIED", `you may not open ${path}; it belongs to another user`, {
+      remedy: "Run the command as that user, or start a lab of your own.",
       cause,
     });
   }
   return new PodloomError("PL_SOCKET_FAILED", `${path} could not be connected to: ${String(code ?? cause)}`, {
+    remedy: "See that it is a unix socket, and that this process may open more files (`ulimit -n`).",
     cause,
   });
 }

@@ -10,6 +10,10 @@ const INCOMING_MAX = 1024;
 /** Bytes that may wait for a peer that does not read; beyond it the connection is given up. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
 const HELLO_TIMEOUT_MS = 5000;
+/** What helps against a fault of our own code. */
+const INTERNAL_REMEDY = "This is a fault of podloom; `podloom logs` may show more.";
+/** What helps against a peer whose words make no sense. */
+const SAME_VERSION = "Both sides must be the same version of podloom; stop the lab and start it again.";
 
 export interface ConnectionOptions {
   /** How we introduce ourselves. */
@@ -26,7 +30,7 @@ export interface ConnectionOptions {
 
 /** A request under way at the other side. */
 export interface Call {
-  /** The answer. Rejects with a PodloomError that has the other side's code, or PL_IPC_CLOSED, or PL_IPC_TIMEOUT. */
+  /** The answer. Rejects with a PodloomError as the other side made it, or with PL_IPC_CLOSED or PL_IPC_TIMEOUT. */
   readonly done: Promise<unknown>;
   /** Asks the other side to finish early; `done` still settles by its answer. */
   interrupt(): void;
@@ -82,11 +86,19 @@ export class IncomingRequest {
     this.#send({ t: "done", id: this.#id, value });
   }
 
-  /** Fails it with the error's code and message (PL_INTERNAL for what is not a PodloomError). */
+  /** Fails it with the error's code, message and remedy (PL_INTERNAL for what is not a PodloomError). */
   fail(thrown: unknown): void {
     if (!this.#finish()) return;
-    const code = thrown instanceof PodloomError ? thrown.code : "PL_INTERNAL";
-    this.#send({ t: "failed", id: this.#id, code, message: messageOf(thrown) });
+    const { code, remedy } =
+      thrown instanceof PodloomError ? thrown : { code: "PL_INTERNAL", remedy: INTERNAL_REMEDY };
+    const message = messageOf(thrown);
+    this.#send({
+      t: "failed",
+      id: this.#id,
+      code,
+      message,
+      ...(remedy === undefined ? {} : { remedy }),
+    });
   }
 
   /** Has it been answered? */
@@ -140,6 +152,7 @@ export class Connection {
         new PodloomError(
           "PL_IPC_SILENT",
           `the other side did not introduce itself within ${HELLO_TIMEOUT_MS} ms`,
+          { remedy: "It hangs, or is no podloom: stop it and start it again." },
         ),
       );
     }, HELLO_TIMEOUT_MS);
@@ -169,7 +182,8 @@ export class Connection {
           ? undefined
           : setTimeout(() => {
               const message = `no answer to \`${verb}\` within ${options.timeoutMs} ms`;
-              this.#settle(id)?.reject(new PodloomError("PL_IPC_TIMEOUT", message));
+              const remedy = "The other side is overloaded or hangs; `podloom logs` may show why. Try again.";
+              this.#settle(id)?.reject(new PodloomError("PL_IPC_TIMEOUT", message, { remedy }));
               this.#send({ t: "interrupt", id });
             }, options.timeoutMs);
       this.#calls.set(id, { resolve, reject, onChunk: options.onChunk, timer });
@@ -203,7 +217,11 @@ export class Connection {
     const flowing = this.#stream.write(encodeFrame(message));
     if (this.#stream.writableLength > BACKLOG_BYTES_MAX) {
       this.destroy(
-        new PodloomError("PL_IPC_BACKLOG", `the other side left ${this.#stream.writableLength} bytes unread`),
+        new PodloomError(
+          "PL_IPC_BACKLOG",
+          `the other side left ${this.#stream.writableLength} bytes unread`,
+          { remedy: "It hangs, or its output is not read: end it and ask again." },
+        ),
       );
     }
     return flowing;
@@ -214,7 +232,9 @@ export class Connection {
       this.#decoder.push(chunk, (value) => {
         if (this.#over || this.#stream.destroyed) return;
         if (!isMessage(value))
-          throw new PodloomError("PL_IPC_MALFORMED", "the other side sent something that is no message");
+          throw new PodloomError("PL_IPC_MALFORMED", "the other side sent something that is no message", {
+            remedy: SAME_VERSION,
+          });
         this.#handle(value);
       });
     } catch (thrown) {
@@ -242,7 +262,9 @@ export class Connection {
         this.#settle(message.id)?.resolve(message.value);
         return;
       case "failed":
-        this.#settle(message.id)?.reject(new PodloomError(message.code, message.message));
+        this.#settle(message.id)?.reject(
+          new PodloomError(message.code, message.message, { remedy: message.remedy }),
+        );
         return;
       case "notice":
         this.#options.onNotice?.(message.event, message.data, this);
@@ -251,13 +273,15 @@ export class Connection {
 
   #greeted(message: Message): void {
     if (message.t !== "hello" || this.peer !== undefined) {
-      throw new PodloomError("PL_IPC_MALFORMED", "the other side did not say hello first, and once");
+      throw new PodloomError("PL_IPC_MALFORMED", "the other side did not say hello first, and once", {
+        remedy: SAME_VERSION,
+      });
     }
     if (message.version !== PROTOCOL_VERSION) {
       throw new PodloomError(
         "PL_IPC_VERSION",
         `the other side (${message.from}) speaks protocol ${message.version}, this one ${PROTOCOL_VERSION}`,
-        { remedy: "Both must be the same version of podloom; stop the lab and start it again." },
+        { remedy: SAME_VERSION },
       );
     }
     clearTimeout(this.#helloTimer);
@@ -280,12 +304,15 @@ export class Connection {
         id,
         code: "PL_IPC_BUSY",
         message: `more than ${INCOMING_MAX} requests are open`,
+        remedy: "Let some of them finish first.",
       });
       return;
     }
     this.#incoming.set(id, request);
     if (this.#options.onRequest === undefined) {
-      request.fail(new PodloomError("PL_IPC_UNKNOWN_VERB", `nobody here answers \`${verb}\``));
+      request.fail(
+        new PodloomError("PL_IPC_UNKNOWN_VERB", `nobody here answers \`${verb}\``, { remedy: SAME_VERSION }),
+      );
       return;
     }
     try {
@@ -304,7 +331,10 @@ export class Connection {
 
   #closedError(): PodloomError {
     const because = this.#error === undefined ? "" : `: ${this.#error.message}`;
-    return new PodloomError("PL_IPC_CLOSED", `the connection is closed${because}`, { cause: this.#error });
+    return new PodloomError("PL_IPC_CLOSED", `the connection is closed${because}`, {
+      remedy: "The other side has ended; `podloom logs` may show why.",
+      cause: this.#error,
+    });
   }
 
   #finished(): void {
@@ -341,7 +371,12 @@ function isMessage(value: unknown): value is Message {
     case "chunk":
       return hasId && STREAMS.has(m.stream);
     case "failed":
-      return hasId && typeof m.code === "string" && typeof m.message === "string";
+      return (
+        hasId &&
+        typeof m.code === "string" &&
+        typeof m.message === "string" &&
+        (m.remedy === undefined || typeof m.remedy === "string")
+      );
     case "notice":
       return typeof m.event === "string";
     default:

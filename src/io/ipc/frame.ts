@@ -5,6 +5,8 @@ import { messageOf, PodloomError } from "../podloom-error.ts";
 import { FRAME_BYTES_MAX } from "./protocol.ts";
 
 const LENGTH_BYTES = 4;
+const NOT_PODLOOM =
+  "What speaks on this socket is not the same version of podloom; stop it and start it again.";
 
 // Plain maps, not msgpackr's records: these carry no state from frame to frame.
 const codec = new Packr({ useRecords: false, mapsAsObjects: true });
@@ -16,6 +18,7 @@ export function encodeFrame(value: unknown): Buffer {
     throw new PodloomError(
       "PL_FRAME_TOO_LONG",
       `a message of ${body.length} bytes is more than ${FRAME_BYTES_MAX}`,
+      { remedy: "Ask for less at once, for example of one node with --node." },
     );
   }
   const frame = Buffer.allocUnsafe(LENGTH_BYTES + body.length);
@@ -52,6 +55,7 @@ export class FrameDecoder {
         throw new PodloomError(
           "PL_FRAME_TOO_LONG",
           `a frame announces ${length} bytes; 1 to ${FRAME_BYTES_MAX} are allowed`,
+          { remedy: NOT_PODLOOM },
         );
       }
       const end = LENGTH_BYTES + length;
@@ -80,7 +84,7 @@ function decode(body: Buffer): unknown {
     throw new PodloomError(
       "PL_FRAME_MALFORMED",
       `a frame does not hold a msgpack value: ${messageOf(cause)}`,
-      { cause },
+      { remedy: NOT_PODLOOM, cause },
     );
   }
 }

@@ -6,7 +6,7 @@ import type { InspectNoun } from "../../control/inspect.ts";
 export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Grows when a message changes incompatibly; both sides say it first. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** `id` is chosen by the asker and names the request until its `done`. */
 export interface Request {
@@ -37,6 +37,8 @@ export interface Failed {
   readonly id: number;
   readonly code: string;
   readonly message: string;
+  /** What the asker's user can do about it, as a sentence. */
+  readonly remedy?: string;
 }
 /** Something that nobody asked for: a state change. */
 export interface Notice {
@@ -110,6 +112,12 @@ export interface StopArgs {
 
 // ---- what a node says unasked ----
 
+/** A pod that a node was told to have and cannot attach. */
+export interface FailedPod {
+  readonly name: string;
+  readonly reason: string;
+}
+
 /** notice `state`. Sent on every change and once at the start. */
 export interface NodeState {
   readonly name: string;
@@ -117,9 +125,16 @@ export interface NodeState {
   readonly phase: "starting" | "acquiring" | "ready" | "fenced" | "stopping";
   readonly subnet?: string;
   readonly vtepMac?: string;
-  /** Subnets of the leases it has installed, its own included, sorted: converged = all nodes list the same. */
+  /** Subnets of the leases it has installed, its own included, sorted. */
   readonly leases: readonly string[];
+  /**
+   * Subnets of the leases that it has read and rightly does not install. Converged: what it lists are all leases of the
+   * store but these.
+   */
+  readonly ignored: readonly string[];
   readonly store: "Synced" | "Syncing" | "Disconnected";
   readonly pods: readonly string[];
+  /** They stay as they are: nothing is tried again. */
+  readonly failedPods: readonly FailedPod[];
   readonly reason?: string;
 }

@@ -1,6 +1,7 @@
-import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { basename, dirname, join } from "node:path";
+import { makeFolder } from "../make-folder.ts";
 import { PodloomError } from "../podloom-error.ts";
 import { connectSocket } from "./client.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
@@ -51,7 +52,7 @@ export class IpcServer {
     // Its own listeners come first: a connection that arrives before `listen` returns must not be lost.
     const ipc = new IpcServer(path, server, options);
     try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder, 0o700);
       const temporary = mkdtempSync(join(folder, "."));
       try {
         const unplaced = join(temporary, "s");
@@ -111,6 +112,7 @@ async function refuseLiveSocket(path: string): Promise<void> {
       "PL_SOCKET_FAILED",
       `${basename(path)} in ${dirname(path)} cannot be examined: ${String(code)}`,
       {
+        remedy: "Remove it if nothing uses it, or choose another state folder.",
         cause: thrown,
       },
     );

@@ -1,8 +1,20 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { LogWriter } from "../../../src/io/log-writer.ts";
 import { Logger } from "../../../src/io/logger.ts";
 import { processMemory } from "../../../src/io/memory.ts";
 import { describeError, PodloomError } from "../../../src/io/podloom-error.ts";
@@ -73,6 +85,51 @@ test("a log that cannot be written says which, and what to do", () => {
       remedy: expect.any(String),
     }),
   );
+});
+
+// Only Linux has a file that is always full.
+describe.skipIf(!existsSync("/dev/full"))("a disk that is full", () => {
+  const line = `${"x".repeat(999)}\n`;
+
+  test("costs lines, and neither the process nor its end", () => {
+    symlinkSync("/dev/full", join(folder, "full.log"));
+    const logger = new Logger({ node: "n", level: "info", file: join(folder, "full.log") });
+    for (let i = 0; i < 100; i++) logger.log("info", "node", "e", line);
+    logger.flush();
+    logger.log("info", "node", "e", line);
+    logger.close();
+  });
+
+  test("in the background, too", async () => {
+    const writer = new LogWriter(openSync("/dev/full", "a"), true);
+    for (let i = 0; i < 10; i++) writer.write(line);
+    await expect.poll(() => writer.lostLines).toBe(10);
+    // As much as may wait: what is more is lost at once.
+    for (let i = 0; i < 5000; i++) writer.write(line);
+    expect(writer.lostLines).toBeGreaterThan(500);
+    writer.flushSync();
+    writer.end();
+    await expect.poll(() => writer.lostLines).toBe(5010);
+  });
+
+  test("and works again: how much was lost is told", () => {
+    // A pipe that nobody reads is full as well, and can be emptied.
+    const fifo = join(folder, "fifo");
+    spawnSync("mkfifo", [fifo]);
+    const fd = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    const writer = new LogWriter(fd, false);
+    const told: number[] = [];
+    writer.onRecovered = (lines) => told.push(lines);
+    while (writer.lostLines < 5) writer.write(line);
+    const into = Buffer.alloc(1 << 20);
+    const read = readSync(fd, into);
+    writer.write(line);
+    writer.write(line);
+    expect(told).toEqual([5]);
+    expect(readSync(fd, into)).toBe(2 * line.length);
+    expect(read % line.length).toBe(0);
+    writer.end();
+  });
 });
 
 test("an error is described with its remedy on a line of its own", () => {

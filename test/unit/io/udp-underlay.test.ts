@@ -6,11 +6,13 @@ import { type Ipv4Addr, ipv4 } from "../../../src/base/ipv4-addr.ts";
 import { SeededRng } from "../../../src/base/rng.ts";
 import { MonotonicClock } from "../../../src/io/clock.ts";
 import { CarrierMap } from "../../../src/io/host-address.ts";
+import type { PodloomError } from "../../../src/io/podloom-error.ts";
 import {
   TX_BURST_MAX,
   TX_QUEUE_MAX,
   UdpUnderlay,
   type UdpUnderlayOptions,
+  UNCARRIED_SAID_MAX,
 } from "../../../src/io/udp-underlay.ts";
 import { NetStack } from "../../../src/stack/net-stack.ts";
 import type { PacketBuffer } from "../../../src/stack/packet-buffer.ts";
@@ -179,6 +181,24 @@ test("a peer whose carrier address belongs to another peer is not sent to", asyn
   await until(() => b.arrivals.length === 1);
   expect(a.stack.drops.get(DropReason.UNDERLAY_TX)).toBe(1);
   expect(b.arrivals[0]?.bytes).toBe("first");
+});
+
+test("what cannot be carried is told once a destination, and no more often than its bound", async () => {
+  const told: [Ipv4Addr, string, string | undefined][] = [];
+  const onUncarried = (dst: Ipv4Addr, { code, remedy }: PodloomError) => void told.push([dst, code, remedy]);
+  const [a, b] = [await open(A, { onUncarried }), await open(B)];
+  const sendTo = (dst: string) => a.underlay.send(a.packet("x"), ipv4(dst), b.underlay.port, 0, 0);
+  a.send("first", b);
+  for (let i = 0; i < 3; i++) sendTo("172.211.7.3");
+  // Would be this machine's own 127.0.0.1.
+  sendTo("10.0.0.1");
+  expect(told).toEqual([
+    [ipv4("172.211.7.3"), "PL_UNDERLAY_COLLISION", expect.stringMatching(/./)],
+    [ipv4("10.0.0.1"), "PL_UNDERLAY_UNUSABLE", expect.stringMatching(/./)],
+  ]);
+  for (let i = 0; i < UNCARRIED_SAID_MAX; i++) sendTo(`${11 + i}.0.0.1`);
+  expect(told).toHaveLength(UNCARRIED_SAID_MAX);
+  await until(() => a.underlay.pending === 0);
 });
 
 test("datagrams to a closed port are counted at most, and later ones arrive", async () => {

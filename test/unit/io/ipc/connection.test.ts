@@ -13,7 +13,7 @@ import {
 import { encodeFrame, FrameDecoder } from "../../../../src/io/ipc/frame.ts";
 import { PROTOCOL_VERSION } from "../../../../src/io/ipc/protocol.ts";
 import { IpcServer } from "../../../../src/io/ipc/server.ts";
-import { PodloomError } from "../../../../src/io/podloom-error.ts";
+import { describeError, PodloomError } from "../../../../src/io/podloom-error.ts";
 
 let folder: string;
 let path: string;
@@ -88,12 +88,13 @@ describe("requests", () => {
     expect(await call.done).toEqual({ exitCode: 130 });
   });
 
-  test("fail with the other side's code and words, whether thrown or said", async () => {
+  test("fail with the other side's code, words and remedy, whether thrown or said", async () => {
     await listen({
       onRequest: (request) => {
         if (request.verb === "throw") throw new PodloomError("PL_NO_SUCH_POD", "no pod x");
         if (request.verb === "bug") throw new TypeError("oops");
-        request.fail(new PodloomError("PL_SAID", "said"));
+        if (request.verb === "bare") request.fail(new PodloomError("PL_SAID", "said"));
+        request.fail(new PodloomError("PL_SAID", "said", { remedy: "Say it again." }));
       },
     });
     const client = await dial();
@@ -102,7 +103,14 @@ describe("requests", () => {
       message: "no pod x",
     });
     await expect(client.request("bug", {}).done).rejects.toMatchObject({ code: "PL_INTERNAL" });
-    await expect(client.request("say", {}).done).rejects.toMatchObject({ code: "PL_SAID" });
+    await expect(client.request("say", {}).done).rejects.toMatchObject({
+      code: "PL_SAID",
+      remedy: "Say it again.",
+    });
+    await expect(client.request("bare", {}).done).rejects.toMatchObject({ remedy: undefined });
+    // And through whoever stands in between.
+    const passed = await client.request("say", {}).done.catch((thrown: unknown) => thrown);
+    expect(describeError(passed)).toBe("PL_SAID: said\n  Say it again.");
   });
 
   test("that nobody answers time out and are interrupted", async () => {
@@ -188,6 +196,7 @@ describe("a peer that misbehaves", () => {
     [{ t: "request", id: -1, verb: "x" }],
     [{ t: "request", id: 1 }],
     [{ t: "chunk", id: 1, stream: "x" }],
+    [{ t: "failed", id: 1, code: "PL_X", message: "x", remedy: 7 }],
     [null],
     [[]],
     ["hello"],
