@@ -2,9 +2,12 @@
 // bounded time. Every child gets a session of its own, so that Ctrl-C in a terminal reaches the supervisor alone.
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { lastErrorIn, sizeOf } from "./log-file.ts";
+import { dirname } from "node:path";
+import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import { makeStateFolder, stateFault } from "./lab-dirs.ts";
+import { type LogLine, lastErrorIn, sizeOf } from "./log-file.ts";
 import { identify, type ProcessIdentity } from "./process-identity.ts";
-import { describeExit } from "./restart-policy.ts";
+import { describeExit, NOT_STARTED } from "./restart-policy.ts";
 
 const OUTSIDE_SIGNALS: ReadonlySet<string> = new Set(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"]);
 
@@ -24,6 +27,8 @@ export interface ChildExit {
   readonly code: number | undefined;
   readonly signal: string | undefined;
   readonly ranMs: number;
+  /** False: there was no process at all. */
+  readonly started: boolean;
   /** `exit code 5: PL_PORT_IN_USE: …`: the exit, and the last error in its log. */
   readonly cause: string;
   /** The last error's code and text. */
@@ -43,9 +48,10 @@ export class Child {
   readonly #process: ChildProcess;
   #exit: ChildExit | undefined;
 
+  /** @throws what keeps the log from being opened or the process from being started; {@link failedStart} makes an exit of it */
   constructor(spec: ChildSpec) {
     const logFrom = sizeOf(spec.log);
-    const fd = openSync(spec.log, "a", 0o600);
+    const fd = openLog(spec.log);
     const [command, ...args] = spec.argv as [string, ...string[]];
     try {
       this.#process = spawn(command, args, {
@@ -124,22 +130,58 @@ export class Child {
     signal: string | undefined,
     failure: string | undefined,
   ): ChildExit {
+    if (failure !== undefined) return failedStart(new Error(failure));
     // Who was killed from outside has no reason of its own to tell.
-    const own = failure === undefined && code !== 0 && !OUTSIDE_SIGNALS.has(signal ?? "");
-    const error = own ? lastErrorIn(log, logFrom) : undefined;
-    const how =
-      failure === undefined ? describeExit({ code, signal }) : `it could not be started: ${failure}`;
+    const own = code !== 0 && !OUTSIDE_SIGNALS.has(signal ?? "");
+    const error = own ? lastWords(log, logFrom) : undefined;
     const words =
       error === undefined ? "" : `: ${error.code === undefined ? "" : `${error.code}: `}${error.message}`;
     return {
       code,
       signal,
       ranMs: performance.now() - this.startedAtMs,
-      cause: how + words,
+      started: true,
+      cause: describeExit({ code, signal }) + words,
       errorCode: error?.code,
-      errorMessage: error?.message ?? failure,
+      errorMessage: error?.message,
       errorRemedy: error?.remedy,
     };
+  }
+}
+
+/** A start that came to nothing, as the exit of a process that never ran. */
+export function failedStart(thrown: unknown): ChildExit {
+  const known = thrown instanceof PodloomError ? thrown : undefined;
+  const message = messageOf(thrown);
+  return {
+    code: undefined,
+    signal: undefined,
+    ranMs: 0,
+    started: false,
+    cause: `${NOT_STARTED}${message}`,
+    errorCode: known?.code,
+    errorMessage: message,
+    errorRemedy: known?.remedy,
+  };
+}
+
+/** Opens a log for its process; its folder is made anew when somebody has removed it. @throws PodloomError PL_STATE_DIR */
+function openLog(path: string): number {
+  const folder = dirname(path);
+  makeStateFolder(folder);
+  try {
+    return openSync(path, "a", 0o600);
+  } catch (thrown) {
+    throw stateFault(folder, thrown);
+  }
+}
+
+/** The last error in a log; none when it cannot be read, for the end of a process must be told all the same. */
+function lastWords(log: string, from: number): LogLine | undefined {
+  try {
+    return lastErrorIn(log, from);
+  } catch {
+    return undefined;
   }
 }
 

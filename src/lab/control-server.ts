@@ -53,10 +53,16 @@ export class ControlServer {
     if (hello.from === "cli") return;
     const token = Buffer.from(hello.token ?? "");
     if (token.length !== this.#token.length || !timingSafeEqual(token, this.#token)) {
-      throw new PodloomError("PL_TOKEN", `"${hello.from}" does not know this lab's token`);
+      throw new PodloomError("PL_TOKEN", `"${hello.from}" does not know this lab's token`, {
+        remedy: "Only the nodes that the lab itself starts may connect to its socket.",
+      });
     }
     const node = this.#supervisor()?.node(hello.from);
-    if (node === undefined) throw new PodloomError("PL_NO_NODE", `this lab has no node "${hello.from}"`);
+    if (node === undefined) {
+      throw new PodloomError("PL_NO_NODE", `this lab has no node "${hello.from}"`, {
+        remedy: "Name it in the lab file, then start the lab again.",
+      });
+    }
     node.connected(connection);
   }
 
@@ -73,8 +79,11 @@ export class ControlServer {
   async #answer(request: IncomingRequest): Promise<void> {
     try {
       const supervisor = this.#supervisor();
-      if (supervisor === undefined)
-        throw new PodloomError("PL_LAB_STARTING", "the lab is still being set up");
+      if (supervisor === undefined) {
+        throw new PodloomError("PL_LAB_STARTING", "the lab is still being set up", {
+          remedy: "Try again in a moment.",
+        });
+      }
       switch (request.verb) {
         case "status":
           request.done(
@@ -95,7 +104,11 @@ export class ControlServer {
           void supervisor.stop();
           return;
         default:
-          throw new PodloomError("PL_IPC_UNKNOWN_VERB", `the supervisor does not answer \`${request.verb}\``);
+          throw new PodloomError(
+            "PL_IPC_UNKNOWN_VERB",
+            `the supervisor does not answer \`${request.verb}\``,
+            { remedy: "It may be of another version: stop the lab and start it again." },
+          );
       }
     } catch (thrown) {
       request.fail(thrown);
@@ -106,7 +119,9 @@ export class ControlServer {
 function readGetArgs(args: unknown): LabGetArgs {
   const { noun, node } = (args ?? {}) as Partial<LabGetArgs>;
   if (!INSPECT_NOUNS.includes(noun as InspectNoun)) {
-    throw new PodloomError("PL_VERB_ARGS", `\`get\` knows ${INSPECT_NOUNS.join(", ")}, not ${String(noun)}`);
+    throw new PodloomError("PL_VERB_ARGS", `\`get\` does not know ${String(noun)}`, {
+      remedy: `It knows ${INSPECT_NOUNS.join(", ")}.`,
+    });
   }
   return { noun: noun as InspectNoun, ...(typeof node === "string" ? { node } : {}) };
 }
@@ -122,14 +137,17 @@ async function getRows(supervisor: Supervisor, args: LabGetArgs): Promise<LabGet
         const rows = await connection.request("get", request, { timeoutMs: GET_TIMEOUT_MS }).done;
         return Array.isArray(rows) ? (rows as unknown[]) : [];
       } catch (thrown) {
-        missing.push({ node: node.name, why: messageOf(thrown) });
+        missing.push({ node: node.name, why: silenceOf(node, thrown) });
         return undefined;
       }
     }),
   );
   if (args.noun === "nodes") {
     return {
-      rows: nodes.map((node, i) => nodeRow(node, perNode[i]?.[0] as NodeRow | undefined)),
+      rows: nodes.map((node, i) => {
+        const said = perNode[i]?.[0] as NodeRow | undefined;
+        return said === undefined ? silentRow(node, missing) : completedRow(node, said);
+      }),
       missing: [],
     };
   }
@@ -138,36 +156,39 @@ async function getRows(supervisor: Supervisor, args: LabGetArgs): Promise<LabGet
   return { rows: several ? oneRowALease(rows as LeaseRow[]) : rows, missing };
 }
 
-/** What a node says of itself, completed by what only its supervisor knows. */
-function nodeRow(node: NodeProcess, said: NodeRow | undefined): NodeRow {
+/** What is known of a node that did not answer. */
+function silentRow(node: NodeProcess, missing: LabGetResult["missing"]): NodeRow {
   const status = node.describe();
+  const ended = status.lastExit ?? status.status;
+  const reason = missing.find((silent) => silent.node === node.name)?.why ?? "it answered without a row";
   const { restarts } = status;
-  if (said === undefined) {
-    const reason =
-      status.status === "running" ? "it has not connected yet" : (status.lastExit ?? status.status);
-    return {
-      name: node.name,
-      status: status.pid === undefined ? "Dead" : "NotReady",
-      reason,
-      ...(status.pid === undefined ? {} : { pid: status.pid }),
-      backend: "-",
-      underlay: status.underlay,
-      pods: 0,
-      peers: 0,
-      routes: 0,
-      store: "Disconnected",
-      rxPackets: 0,
-      txPackets: 0,
-      drops: 0,
-      restarts,
-      ageSec: Math.floor(node.ageMs / 1000),
-    };
-  }
-  const memory =
-    said.rssBytes === undefined && status.pid !== undefined ? processMemory(status.pid) : undefined;
+  return {
+    name: node.name,
+    status: status.pid === undefined ? "Dead" : "NotReady",
+    reason: status.status === "running" ? reason : ended,
+    ...(status.pid === undefined ? {} : { pid: status.pid }),
+    backend: "-",
+    underlay: status.underlay,
+    pods: 0,
+    peers: 0,
+    routes: 0,
+    store: "Disconnected",
+    rxPackets: 0,
+    txPackets: 0,
+    drops: {},
+    ignored: [],
+    restarts,
+    ageSec: Math.floor(node.ageMs / 1000),
+  };
+}
+
+/** What a node says of itself, completed by what only its supervisor knows. */
+function completedRow(node: NodeProcess, said: NodeRow): NodeRow {
+  const { pid, restarts } = node.describe();
+  const memory = said.rssBytes === undefined && pid !== undefined ? processMemory(pid) : undefined;
   return {
     ...said,
-    ...(status.pid === undefined ? {} : { pid: status.pid }),
+    ...(pid === undefined ? {} : { pid }),
     ...memory,
     restarts,
     ageSec: Math.floor(node.ageMs / 1000),
@@ -205,23 +226,40 @@ async function forwardProbe(supervisor: Supervisor, request: IncomingRequest): P
 function nodeNamed(supervisor: Supervisor, name: string): NodeProcess {
   const node = supervisor.node(name);
   if (node !== undefined) return node;
-  const known = supervisor.nodes.map((other) => other.name);
-  throw new PodloomError("PL_NO_NODE", `no node "${name}"; there are ${listed(known)}`);
+  const known = listed(supervisor.nodes.map((other) => other.name));
+  throw new PodloomError("PL_NO_NODE", `no node "${name}"; there are ${known}`, {
+    remedy: "`podloom get nodes` lists them.",
+  });
 }
 
 function nodeWithPod(supervisor: Supervisor, pod: string): NodeProcess {
   const node = supervisor.nodeOfPod(pod);
   if (node !== undefined) return node;
-  const known = supervisor.nodes.flatMap((other) => other.node.pods.map((wish) => wish.name));
+  const known = listed(supervisor.nodes.flatMap((other) => other.node.pods.map((wish) => wish.name)));
   const hint = supervisor.node(pod) === undefined ? "" : `; for the node itself write node/${pod}`;
-  throw new PodloomError("PL_NO_POD", `no pod "${pod}"; there are ${listed(known)}${hint}`);
+  throw new PodloomError("PL_NO_POD", `no pod "${pod}"; there are ${known}${hint}`, {
+    remedy: "`podloom get pods` lists them.",
+  });
 }
 
 function connectionOf(node: NodeProcess): Connection {
   if (node.connection !== undefined) return node.connection;
-  const why =
-    node.status === "running" ? "has not connected yet" : `does not run (${node.lastExit ?? node.status})`;
-  throw new PodloomError("PL_NODE_DOWN", `node ${node.name} ${why}`);
+  throw new PodloomError("PL_NODE_DOWN", `node ${node.name} ${absence(node)}`, {
+    remedy: `\`podloom logs ${node.name}\` says more.`,
+  });
+}
+
+/** Why there is no connection to a node, as the rest of a sentence about it. */
+function absence(node: NodeProcess): string {
+  if (node.status !== "running") return `does not run (${node.lastExit ?? node.status})`;
+  return node.state === undefined ? "has not connected yet" : "is not connected any more";
+}
+
+/** Why a node gave no answer, for people who see its name beside it. */
+function silenceOf(node: NodeProcess, thrown: unknown): string {
+  if (node.connection === undefined) return `it ${absence(node)}`;
+  const late = thrown instanceof PodloomError && thrown.code === "PL_IPC_TIMEOUT";
+  return late ? `it does not answer (${GET_TIMEOUT_MS / 1000} s)` : messageOf(thrown);
 }
 
 function listed(names: readonly string[]): string {

@@ -1,5 +1,6 @@
 import { unreachable } from "../base/assert.ts";
 import type { SupervisorEvent } from "./lab-protocol.ts";
+import { describeEnd } from "./restart-policy.ts";
 
 /** An event as a line for people: in the supervisor's log and beside the progress of `up`. */
 export function describeEvent(event: SupervisorEvent): string {
@@ -11,7 +12,7 @@ export function describeEvent(event: SupervisorEvent): string {
     case "store":
       return `store: ${event.store.text}`;
     case "storeEnded":
-      return `the store ended with ${event.cause}; it is being started again`;
+      return `the store ${describeEnd(event.cause)}; it is being started again`;
     case "storeBack":
       return "the store is back";
     case "nodeStarted":
@@ -21,7 +22,7 @@ export function describeEvent(event: SupervisorEvent): string {
     case "nodeEnded": {
       const then =
         event.restartInMs === undefined ? `stays down: ${event.why}` : `restarts in ${event.restartInMs} ms`;
-      return `node ${event.name} ended with ${event.cause}; ${then}`;
+      return `node ${event.name} ${describeEnd(event.cause)}; ${then}`;
     }
     case "stopping":
       return "stopping: nodes leave, then the store";

@@ -1,35 +1,53 @@
 // The command line's side of a lab's socket.
+import { dirname, join } from "node:path";
 import { connectIpc } from "../io/ipc/client.ts";
 import type { Call, CallOptions, Connection } from "../io/ipc/connection.ts";
 import type { ProbeArgs, ProbeResult } from "../io/ipc/protocol.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import type { Environment } from "./lab-dirs.ts";
-import { type LabHolder, runningLabs } from "./lab-lock.ts";
+import { deadLabs, type LabHolder, readHolder, runningLabs } from "./lab-lock.ts";
+import { requireLabName } from "./lab-name.ts";
 import type { LabExecArgs, LabVerbs } from "./lab-protocol.ts";
 import { isAlive } from "./process-identity.ts";
 
 /**
  * The running lab of that name, or the only one that runs.
  *
- * @throws PodloomError PL_NO_LAB, PL_AMBIGUOUS_LAB
+ * @throws PodloomError PL_NO_LAB, PL_LAB_KILLED when a killed supervisor left it, PL_AMBIGUOUS_LAB, PL_USAGE
  */
 export function findLab(env: Environment, name: string | undefined): LabHolder {
   const labs = runningLabs(env);
+  const known = labs.map((lab) => lab.name).join(", ");
   if (name !== undefined) {
+    requireLabName(name);
     const found = labs.find((lab) => lab.name === name);
     if (found !== undefined) return found;
-    const known = labs.length === 0 ? "none runs" : `there are ${labs.map((lab) => lab.name).join(", ")}`;
-    throw new PodloomError("PL_NO_LAB", `no lab "${name}" runs; ${known}`, {
-      remedy: "Start one with: podloom up",
-    });
+    const dead = deadLabs(env).find((lab) => lab.name === name);
+    if (dead !== undefined) throw killed([dead]);
+    throw noLab(`no lab "${name}" runs; ${labs.length === 0 ? "none runs" : `there are ${known}`}`);
   }
   const [only, second] = labs;
   if (only === undefined) {
-    throw new PodloomError("PL_NO_LAB", "no lab runs", { remedy: "Start one with: podloom up" });
+    const dead = deadLabs(env);
+    throw dead.length === 0 ? noLab("no lab runs") : killed(dead);
   }
   if (second === undefined) return only;
-  throw new PodloomError("PL_AMBIGUOUS_LAB", `several labs run: ${labs.map((lab) => lab.name).join(", ")}`, {
+  throw new PodloomError("PL_AMBIGUOUS_LAB", `several labs run: ${known}`, {
     remedy: "Say which with --lab NAME.",
+  });
+}
+
+function noLab(message: string): PodloomError {
+  return new PodloomError("PL_NO_LAB", message, { remedy: "Start one with: podloom up" });
+}
+
+function killed(labs: readonly LabHolder[]): PodloomError {
+  const one = labs.length === 1;
+  const who = labs.map((lab) => `"${lab.name}" (process ${lab.supervisor.pid})`).join(", ");
+  const message = one ? `the supervisor of ${who} was killed` : `the supervisors of ${who} were killed`;
+  const clean = one ? `down ${labs[0]?.name}\` removes what it left` : "down --all` removes what they left";
+  return new PodloomError("PL_LAB_KILLED", message, {
+    remedy: `\`podloom ${clean}, \`podloom up\` starts anew.`,
   });
 }
 
@@ -43,9 +61,15 @@ export class LabClient {
     this.#connection = connection;
   }
 
-  /** @throws PodloomError PL_SOCKET_GONE and others of `connectIpc` */
+  /** @throws PodloomError PL_LAB_STARTING, PL_LAB_KILLED, PL_SOCKET_GONE and others of `connectIpc` */
   static async connect(lab: LabHolder): Promise<LabClient> {
-    return new LabClient(lab, await connectIpc(lab.socket, { from: "cli" }));
+    try {
+      return new LabClient(lab, await connectIpc(lab.socket, { from: "cli" }));
+    } catch (thrown) {
+      throw thrown instanceof PodloomError && thrown.code === "PL_SOCKET_GONE"
+        ? silence(lab, thrown)
+        : thrown;
+    }
   }
 
   /** Settles when the supervisor has ended the connection. */
@@ -75,6 +99,23 @@ export class LabClient {
   async close(): Promise<void> {
     await this.#connection.end();
   }
+}
+
+/** Why nobody listens on a lab's socket: the lock beside it tells. */
+function silence(lab: LabHolder, cause: PodloomError): PodloomError {
+  const holder = readHolder(join(dirname(lab.socket), "lab.lock"));
+  if (holder === undefined) {
+    return new PodloomError("PL_SOCKET_GONE", `the lab "${lab.name}" has just ended`, {
+      remedy: "Start it again with: podloom up",
+      cause,
+    });
+  }
+  const { pid } = holder.supervisor;
+  if (!isAlive(holder.supervisor)) return killed([holder]);
+  return new PodloomError("PL_LAB_STARTING", `the lab "${lab.name}", process ${pid}, is still being set up`, {
+    remedy: `Try again in a moment. If that does not help, its socket was removed: end it with kill ${pid}`,
+    cause,
+  });
 }
 
 /**

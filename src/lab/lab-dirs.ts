@@ -1,8 +1,10 @@
 // Where a lab keeps its things. The runtime folder (socket, lock) goes with the lab; the state folder keeps the logs.
-import { lstatSync, mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
-import { PodloomError } from "../io/podloom-error.ts";
+import { dirname, join } from "node:path";
+import { makeFolder, removeEmptyFolders } from "../io/make-folder.ts";
+import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import { requireLabName } from "./lab-name.ts";
 
 /** Longest path that a unix socket may have here, in bytes: the system allows 103 to 107, the making of it needs some more. */
 const SOCKET_PATH_MAX = 93;
@@ -20,6 +22,8 @@ export interface LabDirs {
   readonly children: string;
   readonly state: string;
   readonly logs: string;
+  /** What a supervisor in the background wrote besides its log. Beside the logs: those are begun anew by the supervisor. */
+  readonly output: string;
   /** The lab as it was resolved. */
   readonly labJson: string;
   /** One folder a node for what it keeps across restarts. */
@@ -42,8 +46,9 @@ export function stateRoot(env: Environment): string {
   return join(env.HOME ?? homedir(), ".local", "state", "podloom");
 }
 
-/** The paths of the lab `name`. Creates nothing. */
+/** The paths of the lab `name`. Creates nothing. @throws PodloomError PL_USAGE when no lab can have that name */
 export function labDirs(name: string, env: Environment): LabDirs {
+  requireLabName(name);
   const runtime = join(runtimeRoot(env), name);
   const state = join(stateRoot(env), name);
   return {
@@ -53,6 +58,7 @@ export function labDirs(name: string, env: Environment): LabDirs {
     children: join(runtime, "children.json"),
     state,
     logs: join(state, "logs"),
+    output: join(state, "supervisor-output.log"),
     labJson: join(state, "lab.json"),
     nodes: join(state, "nodes"),
     store: join(state, "store"),
@@ -77,19 +83,19 @@ export function makeRuntimeDir(dirs: LabDirs): void {
       { remedy: "Give the lab a shorter name, or set XDG_RUNTIME_DIR to a shorter folder." },
     );
   }
-  const root = join(dirs.runtime, "..");
-  for (const folder of [root, dirs.runtime]) {
+  for (let attempt = 1; ; attempt++) {
     try {
-      mkdirSync(folder, { recursive: folder === root, mode: 0o700 });
+      for (const folder of [dirname(dirs.runtime), dirs.runtime]) {
+        makeFolder(folder, 0o700);
+        assertOwn(folder);
+      }
+      return;
     } catch (thrown) {
-      if ((thrown as NodeJS.ErrnoException).code === "EEXIST") continue;
-      throw new PodloomError("PL_RUNTIME_DIR", `cannot create ${folder}: ${(thrown as Error).message}`, {
-        remedy: "Set XDG_RUNTIME_DIR to a folder that you may write to.",
-        cause: thrown,
-      });
+      // The end of another lab may have removed the parent under our hands.
+      const again = (thrown as NodeJS.ErrnoException).code === "ENOENT" && attempt < 3;
+      if (!again) throw runtimeFault(dirs.runtime, thrown);
     }
   }
-  for (const folder of [root, dirs.runtime]) assertOwn(folder);
 }
 
 /** In /tmp anybody could have made the folder first, and would then read and replace what is in it. */
@@ -102,32 +108,117 @@ function assertOwn(folder: string): void {
   });
 }
 
-/** Creates the state folder afresh: logs of this run only, nothing of an earlier one. */
+/** Creates the state folder afresh: logs of this run only, nothing of an earlier one. @throws PodloomError PL_STATE_DIR */
 export function makeStateDir(dirs: LabDirs): void {
+  const folders = [dirs.logs, dirs.nodes, dirs.store];
   try {
-    for (const folder of [dirs.logs, dirs.nodes, dirs.store])
-      rmSync(folder, { recursive: true, force: true });
-    for (const folder of [dirs.logs, dirs.nodes, dirs.store])
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   } catch (thrown) {
-    throw new PodloomError("PL_STATE_DIR", `cannot create ${dirs.state}: ${(thrown as Error).message}`, {
-      remedy: "Set XDG_STATE_HOME to a folder that you may write to.",
-      cause: thrown,
-    });
+    throw stateFault(dirs.state, thrown);
   }
+  for (const folder of folders) makeStateFolder(folder);
+}
+
+/** Notes the lab as it was resolved. @throws PodloomError PL_STATE_DIR */
+export function writeLabJson(dirs: LabDirs, lab: unknown): void {
+  try {
+    writeFileSync(dirs.labJson, `${JSON.stringify(lab, null, 2)}\n`, { mode: 0o600 });
+  } catch (thrown) {
+    throw stateFault(dirs.state, thrown);
+  }
+}
+
+/** Creates a folder below the state folder. @throws PodloomError PL_STATE_DIR */
+export function makeStateFolder(folder: string): void {
+  try {
+    makeFolder(folder, 0o700);
+  } catch (thrown) {
+    throw stateFault(folder, thrown);
+  }
+}
+
+/** What went wrong in a runtime folder as an error for people; one that is such already stays as it is. */
+export function runtimeFault(folder: string, thrown: unknown): PodloomError {
+  return folderFault("PL_RUNTIME_DIR", folder, "XDG_RUNTIME_DIR", thrown);
+}
+
+/** What went wrong in a state folder as an error for people; one that is such already stays as it is. */
+export function stateFault(folder: string, thrown: unknown): PodloomError {
+  return folderFault("PL_STATE_DIR", folder, "XDG_STATE_HOME", thrown);
+}
+
+function folderFault(code: string, folder: string, variable: string, thrown: unknown): PodloomError {
+  if (thrown instanceof PodloomError) return thrown;
+  const full = ["ENOSPC", "EDQUOT"].includes((thrown as NodeJS.ErrnoException)?.code ?? "");
+  return new PodloomError(code, `cannot write to ${folder}: ${messageOf(thrown)}`, {
+    remedy: full
+      ? `Make room on that disk, or set ${variable} to a folder on another one.`
+      : `Set ${variable} to a folder that you may write to.`,
+    cause: thrown,
+  });
 }
 
 /** Removes the runtime folder, and its parent when no other lab runs. */
 export function removeRuntimeDir(dirs: LabDirs): void {
   rmSync(dirs.runtime, { recursive: true, force: true });
-  try {
-    rmdirSync(join(dirs.runtime, ".."));
-  } catch {
-    // Not empty: another lab runs.
-  }
+  removeEmptyFolders([dirname(dirs.runtime)]);
 }
 
 /** Removes what a stopped lab needs no more: the nodes' state and the store's data. The logs stay. */
 export function removeRunState(dirs: LabDirs): void {
   for (const path of [dirs.nodes, dirs.store]) rmSync(path, { recursive: true, force: true });
+}
+
+/**
+ * Removes all that goes with a lab; the logs stay. What cannot be removed does not keep the rest.
+ *
+ * @throws PodloomError PL_STATE_DIR or PL_RUNTIME_DIR: the first fault
+ */
+export function removeLab(dirs: LabDirs): void {
+  let fault: PodloomError | undefined;
+  try {
+    removeRunState(dirs);
+  } catch (thrown) {
+    fault = stateFault(dirs.state, thrown);
+  }
+  try {
+    removeRuntimeDir(dirs);
+  } catch (thrown) {
+    fault ??= runtimeFault(dirs.runtime, thrown);
+  }
+  if (fault !== undefined) throw fault;
+}
+
+/** Removes what a start that failed left, its logs too when they say nothing. Never throws: the failure is the one to tell. */
+export function removeFailedStart(dirs: LabDirs): void {
+  try {
+    removeLab(dirs);
+  } catch {
+    // Most likely the same fault once more.
+  }
+  removeSilentLogs(dirs);
+}
+
+function removeSilentLogs(dirs: LabDirs): void {
+  try {
+    for (const name of readdirSync(dirs.logs)) removeIfSilent(join(dirs.logs, name));
+    if (readdirSync(dirs.logs).length === 0) rmSync(dirs.labJson, { force: true });
+  } catch {
+    // There are none.
+  }
+  removeEmptyFolders([dirs.logs, dirs.state, dirname(dirs.state)]);
+}
+
+/** Removes the file of a supervisor in the background that never came to write to it, and the folders made for it. */
+export function removeSilentOutput(dirs: LabDirs): void {
+  removeIfSilent(dirs.output);
+  removeEmptyFolders([dirs.state, dirname(dirs.state)]);
+}
+
+function removeIfSilent(log: string): void {
+  try {
+    if (statSync(log).size === 0) rmSync(log);
+  } catch {
+    // It is gone, or is not ours to remove.
+  }
 }

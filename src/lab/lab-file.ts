@@ -1,9 +1,10 @@
 // Text of a lab file → a LabFile, or everything that is wrong with it, each with file, line, column and remedy.
 import { err, ok, type Result } from "../base/result.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { type LabFile, labFileSchema, labJsonSchema } from "./lab-schema.ts";
-import { nearestWord } from "./suggestion.ts";
-import { type DocPath, type Position, YamlSource } from "./yaml-source.ts";
+import { countOf } from "./count-of.ts";
+import { unknownKeyRemedy, valueRemedy } from "./key-remedy.ts";
+import { type LabFile, labFileSchema } from "./lab-schema.ts";
+import { type DocPath, keyText, type Position, YamlSource } from "./yaml-source.ts";
 
 /** Longest lab file that is read, in bytes. */
 export const LAB_FILE_BYTES_MAX = 1024 * 1024;
@@ -121,11 +122,8 @@ function describeIssue(issue: Issue, above: DocPath, source: YamlSource): LabFil
     const branch = likeliestBranch(issue.errors ?? []);
     if (branch !== undefined) return branch.flatMap((inner) => describeIssue(inner, path, source));
   }
-  const expected = describeKey(path);
-  const remedy = expected === "" ? `${issue.message}.` : `Expected: ${expected}`;
-  return [
-    { at: source.valueAt(path), key: keyText(path), message: issueMessage(issue, path, value), remedy },
-  ];
+  const message = issueMessage(issue, path, value);
+  return [{ at: source.valueAt(path), key: keyText(path), message, remedy: valueRemedy(path, value) }];
 }
 
 /** The branch of a union that the writer had in mind: the one that fits the value's type and complains least. */
@@ -149,11 +147,11 @@ function issueMessage(issue: Issue, path: DocPath, value: unknown): string {
       return `must be ${(issue.values ?? []).map((v) => String(v)).join(" or ")}, not ${valueText(value)}`;
     case "too_small":
       return issue.origin === "array"
-        ? `must have at least ${issue.minimum} entries`
+        ? `must have at least ${countOf(issue.minimum ?? 0, "entry", "entries")}`
         : `must be at least ${issue.minimum}, not ${valueText(value)}`;
     case "too_big":
       return issue.origin === "array"
-        ? `must have at most ${issue.maximum} entries`
+        ? `must have at most ${countOf(issue.maximum ?? 0, "entry", "entries")}`
         : `must be at most ${issue.maximum}, not ${valueText(value)}`;
     case "invalid_union":
       return `does not take ${valueText(value)}`;
@@ -183,12 +181,6 @@ function valueText(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-function keyText(path: DocPath): string {
-  let text = "";
-  for (const step of path) text += typeof step === "number" ? `[${step}]` : text === "" ? step : `.${step}`;
-  return text;
-}
-
 function valueIn(root: unknown, path: DocPath): unknown {
   let value: unknown = root;
   for (const step of path) {
@@ -198,43 +190,7 @@ function valueIn(root: unknown, path: DocPath): unknown {
   return value;
 }
 
-function byPosition(a: LabFileProblem, b: LabFileProblem): number {
+/** The order in which problems are shown: as they stand in the file. */
+export function byPosition(a: LabFileProblem, b: LabFileProblem): number {
   return (a.at?.line ?? 0) - (b.at?.line ?? 0) || (a.at?.col ?? 0) - (b.at?.col ?? 0);
-}
-
-/** As much of a JSON schema as is walked here. */
-interface JsonSchema {
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly items?: JsonSchema;
-  readonly anyOf?: readonly JsonSchema[];
-}
-
-/** Every schema that may apply at `path`: several where unions lie on the way. */
-function schemasAt(path: DocPath): readonly JsonSchema[] {
-  let schemas = withBranches(labJsonSchema() as JsonSchema);
-  for (const step of path) {
-    const next = schemas.flatMap((schema) => {
-      const child = typeof step === "number" ? schema.items : schema.properties?.[step];
-      return child === undefined ? [] : [child];
-    });
-    schemas = next.flatMap(withBranches);
-  }
-  return schemas;
-}
-
-function withBranches(schema: JsonSchema): JsonSchema[] {
-  return [schema, ...(schema.anyOf ?? []).flatMap(withBranches)];
-}
-
-function describeKey(path: DocPath): string {
-  return schemasAt(path).find((schema) => schema.description !== undefined)?.description ?? "";
-}
-
-function unknownKeyRemedy(key: string, path: DocPath): string {
-  const known = [...new Set(schemasAt(path).flatMap((schema) => Object.keys(schema.properties ?? {})))];
-  const where = path.length === 0 ? "a lab file" : keyText(path);
-  const near = nearestWord(key, known);
-  if (near !== undefined) return `Did you mean "${near}"?`;
-  return `The keys of ${where} are: ${known.join(", ")}.`;
 }

@@ -1,8 +1,17 @@
 // One supervisor a lab: the lock in the runtime folder says who. A lock whose holder is dead is taken over.
 import { linkSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname } from "node:path";
+import { removeEmptyFolders } from "../io/make-folder.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { type Environment, type LabDirs, labDirs, makeRuntimeDir, runtimeRoot } from "./lab-dirs.ts";
+import {
+  type Environment,
+  type LabDirs,
+  labDirs,
+  makeRuntimeDir,
+  runtimeFault,
+  runtimeRoot,
+} from "./lab-dirs.ts";
+import { isLabName } from "./lab-name.ts";
 import { identify, isAlive, type ProcessIdentity } from "./process-identity.ts";
 
 /** What the lock of a lab says. */
@@ -21,11 +30,21 @@ export interface LabHolder {
 }
 
 /**
- * Takes the lock of a lab for this process. Answers the dead holder whose lock was taken over, if there was one.
+ * Takes the lock of a lab for this process. Answers the dead holder whose lock was taken over, if there was one. When it
+ * throws, it has left nothing.
  *
- * @throws PodloomError PL_LAB_RUNNING naming the pid of a holder that lives
+ * @throws PodloomError PL_LAB_RUNNING naming the pid of a holder that lives, PL_LAB_LOCK, PL_RUNTIME_DIR
  */
 export function takeLock(dirs: LabDirs, holder: LabHolder): LabHolder | undefined {
+  try {
+    return take(dirs, holder);
+  } catch (thrown) {
+    removeEmptyFolders([dirs.runtime, dirname(dirs.runtime)]);
+    throw runtimeFault(dirs.runtime, thrown);
+  }
+}
+
+function take(dirs: LabDirs, holder: LabHolder): LabHolder | undefined {
   let dead: LabHolder | undefined;
   for (let attempt = 0; attempt < 5; attempt++) {
     makeRuntimeDir(dirs);
@@ -55,18 +74,29 @@ export function readHolder(lock: string): LabHolder | undefined {
 
 /** The labs of this user that run now, by name. */
 export function runningLabs(env: Environment): LabHolder[] {
+  return holders(env).filter((holder) => isAlive(holder.supervisor));
+}
+
+/** The labs of this user whose supervisor was killed and left its lock, by name. */
+export function deadLabs(env: Environment): LabHolder[] {
+  return holders(env).filter((holder) => !isAlive(holder.supervisor));
+}
+
+function holders(env: Environment): LabHolder[] {
   let names: string[];
   try {
     names = readdirSync(runtimeRoot(env));
   } catch {
     return [];
   }
-  const holders: LabHolder[] = [];
-  for (const name of names.sort()) {
-    const holder = readHolder(labDirs(name, env).lock);
-    if (holder !== undefined && isAlive(holder.supervisor)) holders.push(holder);
-  }
-  return holders;
+  return names
+    .filter(isLabName)
+    .sort()
+    .flatMap((name) => {
+      const holder = readHolder(labDirs(name, env).lock);
+      // A lock that was copied here from elsewhere is not this lab's.
+      return holder?.name === name ? [holder] : [];
+    });
 }
 
 /** This process as a holder. */
@@ -87,8 +117,8 @@ function running(holder: LabHolder): PodloomError {
 /** Creates `path` with `text` whole or not at all; false when it exists. */
 function tryLink(path: string, text: string): boolean {
   const draft = `${path}.${process.pid}`;
-  writeFileSync(draft, text, { mode: 0o600 });
   try {
+    writeFileSync(draft, text, { mode: 0o600 });
     linkSync(draft, path);
     return true;
   } catch (thrown) {
@@ -103,7 +133,7 @@ function tryLink(path: string, text: string): boolean {
 
 /** Moves a dead holder's lock aside; puts it back when it turns out to be a newer one, taken in between. */
 function discardStale(lock: string, judged: LabHolder | undefined): void {
-  const aside = join(`${lock}.stale.${process.pid}`);
+  const aside = `${lock}.stale.${process.pid}`;
   try {
     renameSync(lock, aside);
   } catch {

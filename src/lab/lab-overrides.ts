@@ -1,6 +1,8 @@
 // What flags of `podloom up` change in a lab file that was read.
 import { err, ok, type Result } from "../base/result.ts";
-import { type LabFile, labFileSchema } from "./lab-schema.ts";
+import { type LabFile, labFileSchema, NODES_MAX, PODS_MAX } from "./lab-schema.ts";
+import { NAME_RULE } from "./names.ts";
+import { STORE_FORM, storeRemedy } from "./store-endpoints.ts";
 
 /** The flags; undefined leaves the file's word. */
 export interface LabOverrides {
@@ -11,28 +13,44 @@ export interface LabOverrides {
   readonly store: string | undefined;
 }
 
-/** `file` with the flags applied, or a sentence about the flag that does not fit. */
-export function applyOverrides(file: LabFile, flags: LabOverrides): Result<LabFile, string> {
+/** A flag that does not fit, and what to write instead. */
+export interface OverrideFault {
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/** `file` with the flags applied. */
+export function applyOverrides(file: LabFile, flags: LabOverrides): Result<LabFile, OverrideFault> {
   let { nodes } = file;
   if (flags.nodes !== undefined || flags.pods !== undefined) {
     if (Array.isArray(nodes)) {
-      return err(
-        "--nodes and --pods need a lab file whose nodes are { count, pods, prefix }; this one lists its nodes by name",
-      );
+      return err({
+        message: "--nodes and --pods do not fit a lab file that lists its nodes by name",
+        remedy: "Leave the flags out, or write the nodes as { count, pods, prefix }.",
+      });
     }
     nodes = { ...nodes, count: flags.nodes ?? nodes.count, pods: flags.pods ?? nodes.pods };
   }
   const changed = { ...file, nodes, name: flags.name ?? file.name, store: flags.store ?? file.store };
   const checked = labFileSchema.safeParse(changed);
-  if (checked.success) return ok(checked.data);
-  const issue = checked.error.issues[0];
-  const flag =
-    { nodes: "--nodes or --pods", name: "--lab", store: "--store" }[String(issue?.path[0])] ?? "a flag";
-  return err(`${flag} has a value that does not fit: ${overrideRule(String(issue?.path[0]))}`);
+  return checked.success ? ok(checked.data) : err(explain(String(checked.error.issues[0]?.path[0]), flags));
 }
 
-function overrideRule(key: string): string {
-  if (key === "nodes") return "--nodes takes 1 to 2000, --pods 0 to 250";
-  if (key === "store") return "it takes embedded, etcd or http://host:port[,http://…]";
-  return "it takes 1 to 63 lower-case letters, digits and dashes";
+function explain(key: string, flags: LabOverrides): OverrideFault {
+  switch (key) {
+    case "store": {
+      const store = flags.store ?? "";
+      return { message: `--store takes ${STORE_FORM}, not "${store}"`, remedy: storeRemedy(store) };
+    }
+    case "name":
+      return {
+        message: `--lab does not take "${flags.name}"`,
+        remedy: `A lab's name has ${NAME_RULE}.`,
+      };
+    default:
+      return {
+        message: "--nodes or --pods does not fit",
+        remedy: `--nodes takes 1 to ${NODES_MAX}, --pods 0 to ${PODS_MAX}.`,
+      };
+  }
 }

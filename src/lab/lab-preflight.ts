@@ -2,7 +2,7 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { formatPrefix, type Prefix, parseCidr } from "../base/ipv4-addr.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import type { Environment, LabDirs } from "./lab-dirs.ts";
+import { type Environment, type LabDirs, runtimeFault } from "./lab-dirs.ts";
 import { runningLabs } from "./lab-lock.ts";
 import { isAlive, type ProcessIdentity } from "./process-identity.ts";
 import type { Lab } from "./resolve-lab.ts";
@@ -41,11 +41,19 @@ function carried(subnet: Prefix, carrier: string): { from: number; to: number } 
   return { from, to: from + size - 1 };
 }
 
-/** Notes which processes were started, so that the next supervisor can tell what a killed one left. */
+/**
+ * Notes which processes were started, so that the next supervisor can tell what a killed one left.
+ *
+ * @throws PodloomError PL_RUNTIME_DIR; what was noted before stays then
+ */
 export function noteChildren(dirs: LabDirs, children: readonly ProcessIdentity[]): void {
   const draft = `${dirs.children}.new`;
-  writeFileSync(draft, JSON.stringify(children), { mode: 0o600 });
-  renameSync(draft, dirs.children);
+  try {
+    writeFileSync(draft, JSON.stringify(children), { mode: 0o600 });
+    renameSync(draft, dirs.children);
+  } catch (thrown) {
+    throw runtimeFault(dirs.runtime, thrown);
+  }
 }
 
 /**

@@ -1,6 +1,8 @@
 // The lab file: one zod schema, from which come the types, the checks and the published JSON schema. What a schema cannot
 // say (two nodes with one address, a network that is too small) is checked in `resolve-lab.ts`.
 import { z } from "zod";
+import { NAME_PATTERN, NAME_RULE } from "./names.ts";
+import { ENDPOINTS_PATTERN, STORE_FORM } from "./store-endpoints.ts";
 
 /** What `apiVersion` must be. */
 export const LAB_API_VERSION = "podloom/v1";
@@ -10,24 +12,21 @@ export const NODES_MAX = 2000;
 /** Upper bound of pods on one node: a /24 has room for no more. */
 export const PODS_MAX = 250;
 
-const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const NAME_RULE = "1 to 63 lower-case letters, digits and dashes, with a letter or digit at both ends";
-const ENDPOINTS = /^http:\/\/[^\s,/]+(,http:\/\/[^\s,/]+)*$/;
-
-const name = (what: string) =>
+const name = (what: string, example: string) =>
   z
     .string()
-    .regex(NAME, { error: `must be ${NAME_RULE}` })
-    .describe(`${what}: ${NAME_RULE}.`);
+    .regex(NAME_PATTERN, { error: `must be ${NAME_RULE}` })
+    .meta({ description: `${what}: ${NAME_RULE}.`, examples: [example] });
 
-const address = (text: string) =>
-  z.ipv4({ error: "must be an IPv4 address like 192.168.56.2" }).describe(text);
-const cidr = (text: string) => z.cidrv4({ error: "must be a prefix like 192.168.56.0/24" }).describe(text);
+const address = (text: string, example: string) =>
+  z.ipv4({ error: "must be an IPv4 address" }).meta({ description: text, examples: [example] });
+const cidr = (text: string, example: string) =>
+  z.cidrv4({ error: "must be an IPv4 prefix" }).meta({ description: text, examples: [example] });
 const whole = (min: number, max: number, text: string) => z.int().min(min).max(max).describe(text);
 
 const backend = z
   .strictObject({
-    Type: z.string().describe("The backend. podloom has: vxlan."),
+    Type: z.string().meta({ description: "The backend. podloom has: vxlan.", examples: ["vxlan"] }),
     VNI: whole(0, 0xff_ffff, "VXLAN network identifier; Flannel's default is 1.").optional(),
     Port: whole(0, 65535, "UDP port of the VXLAN device; 0 or absent is Linux's 8472.").optional(),
     GBP: z.boolean().describe("VXLAN group based policy.").optional(),
@@ -40,7 +39,9 @@ const backend = z
 const network = z
   .strictObject({
     EnableIPv4: z.boolean().describe("Flannel's switch for IPv4; it must stay true.").optional(),
-    Network: cidr("The pod network; every node leases a subnet of it.").default("10.244.0.0/16"),
+    Network: cidr("The pod network; every node leases a subnet of it.", "10.244.0.0/16").default(
+      "10.244.0.0/16",
+    ),
     SubnetLen: whole(
       1,
       32,
@@ -48,15 +49,16 @@ const network = z
     ).optional(),
     SubnetMin: address(
       "First subnet that may be leased; the default skips the first of the network.",
+      "10.244.1.0",
     ).optional(),
-    SubnetMax: address("Last subnet that may be leased.").optional(),
+    SubnetMax: address("Last subnet that may be leased.", "10.244.255.0").optional(),
     Backend: backend.prefault({ Type: "vxlan" }),
   })
   .describe("Flannel's net-conf.json, in its own words. It is written to <etcdPrefix>/config.");
 
 const underlay = z
   .strictObject({
-    subnet: cidr("The network between the nodes.").default("192.168.56.0/24"),
+    subnet: cidr("The network between the nodes.", "192.168.56.0/24").default("192.168.56.0/24"),
     carrier: z
       .enum(["loopback", "host"])
       .describe(
@@ -68,11 +70,14 @@ const underlay = z
   .describe("The network between the nodes.");
 
 const pod = z.union([
-  name("A pod's name, unique in the lab"),
+  name("A pod's name, unique in the lab", "web"),
   z
     .strictObject({
-      name: name("A pod's name, unique in the lab"),
-      ip: address("The address that the pod asks for; it must lie in its node's subnet.").optional(),
+      name: name("A pod's name, unique in the lab", "web"),
+      ip: address(
+        "The address that the pod asks for; it must lie in its node's subnet, so the node must name that.",
+        "10.244.5.9",
+      ).optional(),
     })
     .describe("A pod with a wish for an address."),
 ]);
@@ -86,8 +91,15 @@ const pods = z
 
 const listedNode = z
   .strictObject({
-    name: name("The node's name, unique in the lab"),
-    address: address("Its underlay address; the default is the next free one, from .2 upward.").optional(),
+    name: name("The node's name, unique in the lab", "node1"),
+    address: address(
+      "Its underlay address; the default is the next free one, from .2 upward.",
+      "192.168.56.2",
+    ).optional(),
+    subnet: cidr(
+      "The subnet that it leases: one of network.Network, SubnetLen long, from SubnetMin to SubnetMax. The default is a random free one, or the next free one when another node names its own.",
+      "10.244.5.0/24",
+    ).optional(),
     pods: pods.optional(),
   })
   .describe("One node.");
@@ -96,7 +108,7 @@ const countedNodes = z
   .strictObject({
     count: whole(1, NODES_MAX, "How many nodes.").default(3),
     pods: whole(0, PODS_MAX, "How many pods on each.").default(2),
-    prefix: name("What their names start with").default("node"),
+    prefix: name("What their names start with", "node").default("node"),
   })
   .describe("So many nodes, named and addressed in order.");
 
@@ -139,14 +151,17 @@ const restart = z
 export const labFileSchema = z
   .strictObject({
     apiVersion: z.literal(LAB_API_VERSION).describe(`${LAB_API_VERSION}, always.`),
-    name: name("The lab's name; the default is the file's").optional(),
+    name: name("The lab's name; the default is the file's", "my-lab").optional(),
     network: network.prefault({}),
     underlay: underlay.prefault({}),
     nodes: nodes.prefault({}),
     store: z
       .union([
         z.enum(["embedded", "etcd"]),
-        z.string().regex(ENDPOINTS, { error: "must be embedded, etcd or http://host:port[,http://…]" }),
+        z
+          .string()
+          .regex(ENDPOINTS_PATTERN, { error: `must be ${STORE_FORM}` })
+          .meta({ examples: ["http://127.0.0.1:2379"] }),
       ])
       .describe(
         "embedded: podloom's own. etcd: the one on PATH. http://host:port[,…]: one that runs already.",
@@ -154,8 +169,8 @@ export const labFileSchema = z
       .default("embedded"),
     etcdPrefix: z
       .string()
-      .regex(/^(\/[A-Za-z0-9._-]+)+$/, { error: "must be a path like /coreos.com/network" })
-      .describe("Where Flannel's keys live.")
+      .regex(/^(\/[A-Za-z0-9._-]+)+$/, { error: "must be a path" })
+      .meta({ description: "Where Flannel's keys live.", examples: ["/coreos.com/network"] })
       .default("/coreos.com/network"),
     lease: lease.prefault({}),
     strict: z.boolean().describe("Reproduce the originals' quirks instead of avoiding them.").default(false),

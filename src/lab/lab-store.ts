@@ -4,21 +4,20 @@ import { formatPrefix } from "../base/ipv4-addr.ts";
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import type { KeyValue } from "../control/datastore/messages.ts";
 import { NO_LEASE } from "../control/datastore/messages.ts";
-import { parseLeaseAttrs } from "../control/flannel/lease-attrs.ts";
 import { emitConfigKey, parseSubnetKey, subnetsRange } from "../control/flannel/subnet-key.ts";
 import { type EtcdTransport, StoreError } from "../io/etcd/etcd-transport.ts";
 import { Etcd3Transport } from "../io/etcd/etcd3-transport.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 import type { Child, ChildExit } from "./child-process.ts";
-import type { Environment, LabDirs } from "./lab-dirs.ts";
+import { type Environment, type LabDirs, logPath } from "./lab-dirs.ts";
 import type { StoreStatus } from "./lab-protocol.ts";
 import type { Lab } from "./resolve-lab.ts";
+import { decideRestart, describeEnd } from "./restart-policy.ts";
 import { type StoreContext, type StorePorts, startStore, startStoreOn, stopStore } from "./store-process.ts";
 
 /** Restarts of a store in a row before the lab is given up. */
 const RESTARTS_MAX = 5;
-const RESTART_PAUSE_MS = 100;
-const STABLE_MS = 30_000;
+const BACKOFF_MS = 200;
 
 /** What a lab's store is opened with. */
 export interface LabStoreOptions {
@@ -33,6 +32,8 @@ export interface LabStoreOptions {
   readonly onBack: () => void;
   /** It does not come back. */
   readonly onLost: (error: PodloomError) => void;
+  /** The pause before the first restart in a row; each further one is twice as long. 200. */
+  readonly backoffMs?: number;
 }
 
 /** An open store. */
@@ -43,6 +44,8 @@ export class LabStore {
   readonly #context: StoreContext | undefined;
   readonly #ports: StorePorts | undefined;
   #child: Child | undefined;
+  /** A restart that is under way. */
+  #starting: Promise<unknown> | undefined;
   #restarts = 0;
   #stopping = false;
 
@@ -98,10 +101,13 @@ export class LabStore {
   }
 
   /**
-   * Subnets that nodes with `backend` must have installed, sorted by address; undefined when the store does not answer.
-   * What is no lease (garbage under the prefix, another backend's) is left out, as the nodes leave it out.
+   * Subnets that keys of leases name, sorted by address, each once; undefined when the store does not answer.
+   *
+   * Values are not judged here. Whether a lease can be used depends on who reads it: on its backend, its own subnet, its own
+   * address, and on what it knew before the value was spoilt. So each node reports the subnets that it ignores
+   * (`NodeState.ignored`), and whoever compares takes those away.
    */
-  async leases(backend: string): Promise<readonly string[] | undefined> {
+  async leases(): Promise<readonly string[] | undefined> {
     let kvs: readonly KeyValue[];
     try {
       kvs = (await this.#transport.range(subnetsRange(this.#options.lab.etcdPrefix))).kvs;
@@ -109,20 +115,16 @@ export class LabStore {
       if (thrown instanceof StoreError) return undefined;
       throw thrown;
     }
-    const subnets = kvs.flatMap((kv) => {
-      const subnet = parseSubnetKey(kv.key)?.subnet;
-      const attrs = parseLeaseAttrs(decodeUtf8(kv.value) ?? "");
-      if (subnet === undefined || !attrs.ok || attrs.value.backendType !== backend) return [];
-      // No node can install a VXLAN peer whose VTEP it does not know.
-      return backend === "vxlan" && attrs.value.vtepMac === undefined ? [] : [subnet];
-    });
-    return subnets.sort((a, b) => a.addr - b.addr).map(formatPrefix);
+    const subnets = kvs.flatMap((kv) => parseSubnetKey(kv.key)?.subnet ?? []);
+    return [...new Set(subnets.sort((a, b) => a.addr - b.addr || a.len - b.len).map(formatPrefix))];
   }
 
   /** Ends the connection, and the process if it is ours. Answers whether that had to be killed. */
   async stop(deadlineMs: number): Promise<boolean> {
     this.#stopping = true;
     await this.#transport.close();
+    // One that is just being started again would outlive us and make its folder anew.
+    await atMost(deadlineMs, this.#starting);
     return this.#child === undefined ? false : stopStore(this.#child, deadlineMs);
   }
 
@@ -138,32 +140,54 @@ export class LabStore {
   }
 
   async #restart(exit: ChildExit): Promise<void> {
-    this.#restarts = exit.ranMs >= STABLE_MS ? 1 : this.#restarts + 1;
-    this.#options.onEnded(exit);
-    if (this.#restarts > RESTARTS_MAX) {
-      this.#options.onLost(
-        new PodloomError("PL_STORE_FAILED", `the store ended ${RESTARTS_MAX} times in a row: ${exit.cause}`),
-      );
+    const rule = {
+      policy: "always",
+      maxRetries: RESTARTS_MAX,
+      backoffMs: this.#options.backoffMs ?? BACKOFF_MS,
+    } as const;
+    const decision = decideRestart(rule, exit, this.#restarts);
+    if (decision.t === "leave") {
+      this.#lose(`the store ${describeEnd(exit.cause)}; ${decision.why}`);
       return;
     }
-    await new Promise((resolve) => setTimeout(resolve, RESTART_PAUSE_MS * 2 ** this.#restarts));
+    this.#restarts = decision.restarts;
+    this.#options.onEnded(exit);
+    await new Promise((resolve) => setTimeout(resolve, decision.afterMs));
     if (this.#stopping) return;
+    const starting = startStoreOn(this.#context as StoreContext, this.#ports as StorePorts);
+    this.#starting = starting;
+    const started = await starting;
+    this.#starting = undefined;
+    if (started.ok) this.#child = started.value;
+    if (this.#stopping) return;
+    if (!started.ok) {
+      void this.#restart(started.error);
+      return;
+    }
+    this.#watch(started.value);
+    await this.#configureAgain(started.value);
+  }
+
+  /** A store that lost its data has lost the configuration too. */
+  async #configureAgain(child: Child): Promise<void> {
     try {
-      const child = await startStoreOn(this.#context as StoreContext, this.#ports as StorePorts);
-      this.#child = child;
-      if (this.#stopping) {
-        child.signal("SIGKILL");
-        return;
-      }
-      this.#watch(child);
-      // A store that lost its data has lost the configuration too.
       await this.#writeConfig();
       this.#options.onBack();
     } catch (thrown) {
-      if (this.#stopping) return;
-      if (this.#child?.exit !== undefined) void this.#restart(this.#child.exit);
-      else this.#options.onLost(new PodloomError("PL_STORE_FAILED", messageOf(thrown), { cause: thrown }));
+      // Whoever watches it starts it again when it has ended meanwhile.
+      if (this.#stopping || child.exit !== undefined) return;
+      const why = `the store came back, but the network's configuration could not be written: ${messageOf(thrown)}`;
+      this.#lose(why, thrown);
     }
+  }
+
+  #lose(message: string, cause?: unknown): void {
+    this.#options.onLost(
+      new PodloomError("PL_STORE_FAILED", message, {
+        remedy: `Its log says more: ${logPath(this.#options.dirs, "store")}`,
+        cause,
+      }),
+    );
   }
 
   async #writeConfig(): Promise<void> {
@@ -191,6 +215,16 @@ export class LabStore {
     }
     await this.#transport.put(key, value, NO_LEASE);
   }
+}
+
+/** Waits for `work`, but no longer than that. */
+async function atMost(ms: number, work: Promise<unknown> | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
 }
 
 function describeKind(kind: StoreStatus["kind"], version: string): string {

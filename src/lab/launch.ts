@@ -1,13 +1,22 @@
 // How `podloom up` starts a lab: with the supervisor in this very process, or in one of its own that outlives the command.
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { PodloomError } from "../io/podloom-error.ts";
-import { type Environment, labDirs } from "./lab-dirs.ts";
+import { closeSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { removeEmptyFolders } from "../io/make-folder.ts";
+import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import { startGuarded } from "./guarded-supervisor.ts";
+import {
+  type Environment,
+  type LabDirs,
+  labDirs,
+  makeStateFolder,
+  removeSilentOutput,
+  stateFault,
+} from "./lab-dirs.ts";
 import { type LabHolder, readHolder } from "./lab-lock.ts";
 import type { SupervisorEvent } from "./lab-protocol.ts";
 import type { Lab } from "./resolve-lab.ts";
-import { podloomProgram, Supervisor } from "./supervisor.ts";
+import { podloomProgram } from "./supervisor.ts";
 
 /** A lab that has been started from here. */
 export interface LabRun {
@@ -47,9 +56,9 @@ export type DetachedReport =
       readonly remedy: string | undefined;
     };
 
-/** Starts a lab with its supervisor in this process. Rejects as {@link Supervisor.start}. */
+/** Starts a lab with its supervisor in this process. Rejects as `Supervisor.start`. */
 export async function launchHere(lab: Lab, options: LaunchOptions): Promise<LabRun> {
-  const supervisor = await Supervisor.start(lab, options);
+  const supervisor = await startGuarded(lab, options);
   return {
     holder: readHolder(supervisor.dirs.lock) as LabHolder,
     finished: supervisor.finished,
@@ -59,11 +68,10 @@ export async function launchHere(lab: Lab, options: LaunchOptions): Promise<LabR
   };
 }
 
-/** Starts a lab with its supervisor in a process of its own. Rejects as {@link Supervisor.start}. */
+/** Starts a lab with its supervisor in a process of its own. Rejects as `Supervisor.start`, and with PL_SUPERVISOR. */
 export async function launchDetached(lab: Lab, options: LaunchOptions): Promise<LabRun> {
-  // Beside the logs, not among them: those are begun anew by the supervisor.
-  const log = join(labDirs(lab.name, options.env).state, "supervisor-output.log");
-  const child = spawnDetached(log, options.env);
+  const dirs = labDirs(lab.name, options.env);
+  const child = spawnDetached(dirs, options.env);
   const send = (order: DetachedOrder): void => {
     if (child.connected) child.send(order);
   };
@@ -80,16 +88,18 @@ export async function launchDetached(lab: Lab, options: LaunchOptions): Promise<
       if (report.event.t === "stopped") killed = report.event.killed;
       options.onEvent(report.event);
     });
-    child.once("error", (error) =>
-      reject(new PodloomError("PL_SUPERVISOR", error.message, { cause: error })),
-    );
-    child.once("exit", () => reject(supervisorGone(log)));
+    child.once("error", (error) => reject(notStarted(error)));
+    child.once("exit", () => reject(supervisorGone(dirs)));
   });
   const finished = new Promise<PodloomError | undefined>((resolve) => {
-    child.once("exit", (code) => resolve(failure ?? (code === 0 || kept ? undefined : supervisorGone(log))));
+    child.once("exit", (code) => resolve(failure ?? (code === 0 || kept ? undefined : supervisorGone(dirs))));
   });
   send({ t: "start", lab, forceConfig: options.forceConfig });
-  const holder = await started;
+  const holder = await started.catch((thrown: unknown) => {
+    // A start that was refused leaves no file without a word in it; one that runs already writes to the same.
+    if (readHolder(dirs.lock) === undefined) removeSilentOutput(dirs);
+    throw thrown;
+  });
   return {
     holder,
     finished,
@@ -107,9 +117,9 @@ export async function launchDetached(lab: Lab, options: LaunchOptions): Promise<
   };
 }
 
-function spawnDetached(log: string, env: Environment): ChildProcess {
-  mkdirSync(dirname(log), { recursive: true, mode: 0o700 });
-  const fd = openSync(log, "a", 0o600);
+function spawnDetached(dirs: LabDirs, env: Environment): ChildProcess {
+  makeStateFolder(dirs.state);
+  const fd = openOutput(dirs);
   const [node, ...args] = podloomProgram() as [string, ...string[]];
   try {
     return spawn(node, [...args, "__supervise"], {
@@ -118,8 +128,19 @@ function spawnDetached(log: string, env: Environment): ChildProcess {
       detached: true,
       stdio: ["ignore", fd, fd, "ipc"],
     });
+  } catch (thrown) {
+    throw notStarted(thrown);
   } finally {
     closeSync(fd);
+  }
+}
+
+function openOutput(dirs: LabDirs): number {
+  try {
+    return openSync(dirs.output, "a", 0o600);
+  } catch (thrown) {
+    removeEmptyFolders([dirs.state, dirname(dirs.state)]);
+    throw stateFault(dirs.state, thrown);
   }
 }
 
@@ -131,8 +152,16 @@ function errorOf(report: {
   return new PodloomError(report.code, report.message, { remedy: report.remedy });
 }
 
-function supervisorGone(log: string): PodloomError {
+function notStarted(cause: unknown): PodloomError {
+  return new PodloomError(
+    "PL_SUPERVISOR",
+    `the supervisor in the background could not be started: ${messageOf(cause)}`,
+    { remedy: "Without -d the lab runs in this process.", cause },
+  );
+}
+
+function supervisorGone({ output }: LabDirs): PodloomError {
   return new PodloomError("PL_SUPERVISOR", "the supervisor in the background ended unexpectedly", {
-    remedy: `Its last words are in ${log}`,
+    remedy: `Its last words are in ${output}`,
   });
 }

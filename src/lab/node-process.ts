@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { formatIpv4, formatPrefix } from "../base/ipv4-addr.ts";
 import type { Connection } from "../io/ipc/connection.ts";
 import { type NodeState, TOKEN_VARIABLE } from "../io/ipc/protocol.ts";
-import { Child, type ChildExit } from "./child-process.ts";
+import { Child, type ChildExit, failedStart } from "./child-process.ts";
 import { type Environment, type LabDirs, logPath } from "./lab-dirs.ts";
 import type { NodeProcessStatus, NodeStatus } from "./lab-protocol.ts";
 import type { Lab, LabNode } from "./resolve-lab.ts";
@@ -144,13 +144,21 @@ export class NodeProcess {
 
   #spawn(): void {
     this.state = undefined;
-    const child = new Child({
-      argv: nodeArguments(this.node, this.#context),
-      env: { ...this.#context.env, [TOKEN_VARIABLE]: this.#context.token },
-      log: logPath(this.#context.dirs, this.name),
-      stdin: "ignore",
-      stdout: "log",
-    });
+    let child: Child;
+    try {
+      child = new Child({
+        argv: nodeArguments(this.node, this.#context),
+        env: { ...this.#context.env, [TOKEN_VARIABLE]: this.#context.token },
+        log: logPath(this.#context.dirs, this.name),
+        stdin: "ignore",
+        stdout: "log",
+      });
+    } catch (thrown) {
+      // A full disk, a limit of the system: it may pass, as what ends a process may.
+      this.#child = undefined;
+      this.#onEnd(failedStart(thrown));
+      return;
+    }
     this.#child = child;
     this.status = "running";
     void child.ended.then((exit) => this.#onEnd(exit));
@@ -205,6 +213,7 @@ export function nodeArguments(node: LabNode, context: NodeContext): string[] {
   // Flannel renews an hour before the end; a lease too short for that is renewed at half its time.
   if (lab.lease.mode === "renew")
     args.push("--lease-margin", String(Math.min(3600, Math.floor(lab.lease.ttlSec / 2))));
+  if (node.subnet !== undefined) args.push("--subnet", formatPrefix(node.subnet));
   if (lab.strict) args.push("--strict");
   for (const pod of node.pods) {
     args.push("--pod", pod.ip === undefined ? pod.name : `${pod.name}=${formatIpv4(pod.ip)}`);

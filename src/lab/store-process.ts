@@ -1,10 +1,12 @@
 // The store's process: podloom's embedded one or the etcd on PATH. Either ends when we do, however we end.
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
+import { err, ok, type Result } from "../base/result.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { Child, type ChildSpec } from "./child-process.ts";
+import { Child, type ChildExit, type ChildSpec, failedStart } from "./child-process.ts";
 import { freePorts } from "./free-port.ts";
-import { type Environment, type LabDirs, logPath } from "./lab-dirs.ts";
+import { type Environment, type LabDirs, logPath, makeStateFolder } from "./lab-dirs.ts";
+import { describeEnd } from "./restart-policy.ts";
 
 /** A store that we start ourselves. */
 export type OwnStoreKind = "embedded" | "etcd";
@@ -37,28 +39,37 @@ export interface StoreContext {
   readonly answers: (endpoint: string) => Promise<boolean>;
 }
 
-/** Picks ports and starts the store on them. @throws PodloomError PL_ETCD_MISSING, PL_STORE_FAILED */
+/** Picks ports and starts the store on them. @throws PodloomError PL_ETCD_MISSING, PL_STORE_FAILED, PL_STATE_DIR */
 export async function startStore(
   context: StoreContext,
 ): Promise<{ readonly child: Child; readonly ports: StorePorts }> {
+  // Looked for first: that there is none is a sentence of its own.
+  if (context.kind === "etcd") findEtcd(context.env);
   let from: number | undefined;
   for (let attempt = 1; ; attempt++) {
     const [client, peer] = (await freePorts(2, from)) as [number, number];
-    try {
-      return { child: await startStoreOn(context, { client, peer }), ports: { client, peer } };
-    } catch (thrown) {
-      const taken = thrown instanceof PodloomError && /in use|EADDRINUSE|ADDRESS_IN_USE/.test(thrown.message);
-      if (!taken || attempt === PORT_ATTEMPTS) throw thrown;
-      from = peer + 1;
-    }
+    const started = await startStoreOn(context, { client, peer });
+    if (started.ok) return { child: started.value, ports: { client, peer } };
+    const taken = /in use|EADDRINUSE|ADDRESS_IN_USE/.test(started.error.cause);
+    if (!taken || attempt === PORT_ATTEMPTS) throw storeFailure(context, started.error);
+    from = peer + 1;
   }
 }
 
-/** Starts the store on ports that are already its own: what happens after it has died. */
-export async function startStoreOn(context: StoreContext, ports: StorePorts): Promise<Child> {
-  const child = new Child(
-    context.kind === "embedded" ? embeddedSpec(context, ports) : etcdSpec(context, ports),
-  );
+/**
+ * Starts the store on ports that are its own: what happens after it has died, too. The error is how it ended, or why it
+ * never ran.
+ */
+export async function startStoreOn(
+  context: StoreContext,
+  ports: StorePorts,
+): Promise<Result<Child, ChildExit>> {
+  let child: Child;
+  try {
+    child = new Child(context.kind === "embedded" ? embeddedSpec(context, ports) : etcdSpec(context, ports));
+  } catch (thrown) {
+    return err(failedStart(thrown));
+  }
   const ready = context.kind === "embedded" ? child.firstLine.then(() => true) : poll(context, child, ports);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
@@ -66,14 +77,18 @@ export async function startStoreOn(context: StoreContext, ports: StorePorts): Pr
   });
   const first = await Promise.race([ready, child.ended, late]);
   clearTimeout(timer);
-  if (first === true) return child;
-  if (first === "late") {
-    child.signal("SIGKILL");
-    await child.ended;
-  }
-  const how = child.exit === undefined || first === "late" ? "it did not answer in time" : child.exit.cause;
-  throw new PodloomError("PL_STORE_FAILED", `the ${storeName(context.kind)} did not start: ${how}`, {
-    remedy: `Its log is ${logPath(context.dirs, "store")}`,
+  if (first === true) return ok(child);
+  if (first !== "late") return err(await child.ended);
+  child.signal("SIGKILL");
+  await child.ended;
+  return err(failedStart(new Error(`it did not answer within ${READY_TIMEOUT_MS / 1000} s`)));
+}
+
+function storeFailure({ kind, dirs }: StoreContext, exit: ChildExit): PodloomError {
+  const how = exit.started ? `did not start: ${exit.cause}` : describeEnd(exit.cause);
+  const code = exit.started ? undefined : exit.errorCode;
+  return new PodloomError(code ?? "PL_STORE_FAILED", `the ${storeName(kind)} ${how}`, {
+    remedy: exit.errorRemedy ?? `Its log is ${logPath(dirs, "store")}`,
   });
 }
 
@@ -83,8 +98,7 @@ export async function stopStore(child: Child, timeoutMs: number): Promise<boolea
   return child.endWithin(timeoutMs);
 }
 
-/** The store in words. */
-export function storeName(kind: OwnStoreKind): string {
+function storeName(kind: OwnStoreKind): string {
   return kind === "embedded" ? "embedded store" : "etcd on PATH";
 }
 
@@ -120,7 +134,7 @@ function etcdSpec({ dirs, env }: StoreContext, ports: StorePorts): ChildSpec {
   const client = `http://127.0.0.1:${ports.client}`;
   const peer = `http://127.0.0.1:${ports.peer}`;
   const data = join(dirs.store, "etcd");
-  mkdirSync(data, { recursive: true, mode: 0o700 });
+  makeStateFolder(data);
   const flags = {
     "--name": "podloom",
     "--data-dir": data,

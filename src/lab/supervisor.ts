@@ -1,12 +1,11 @@
 // The supervisor of one lab: the store, the node processes and the control socket, from `up` to `down`. It is a convenience
 // and never a part of the data path; what it starts ends when it does, however it ends.
 import { randomBytes } from "node:crypto";
-import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { formatPrefix } from "../base/ipv4-addr.ts";
 import { Logger } from "../io/logger.ts";
-import { PodloomError } from "../io/podloom-error.ts";
+import { messageOf, PodloomError } from "../io/podloom-error.ts";
 import type { ChildExit } from "./child-process.ts";
 import { ControlServer } from "./control-server.ts";
 import { describeEvent } from "./describe-event.ts";
@@ -16,8 +15,11 @@ import {
   labDirs,
   logPath,
   makeStateDir,
-  removeRunState,
-  removeRuntimeDir,
+  removeFailedStart,
+  removeLab,
+  runtimeFault,
+  stateFault,
+  writeLabJson,
 } from "./lab-dirs.ts";
 import { ownIdentity, takeLock } from "./lab-lock.ts";
 import { clearOrphans, noteChildren, refuseSharedUnderlay } from "./lab-preflight.ts";
@@ -25,7 +27,7 @@ import type { LabStatus, SupervisorEvent } from "./lab-protocol.ts";
 import { LabStore } from "./lab-store.ts";
 import { NodeProcess, type NodeWatcher } from "./node-process.ts";
 import type { Lab } from "./resolve-lab.ts";
-import type { RestartDecision } from "./restart-policy.ts";
+import { describeEnd, type RestartDecision } from "./restart-policy.ts";
 
 /** How long nodes have to leave before they are killed. */
 export const STOP_TIMEOUT_MS = 10_000;
@@ -33,6 +35,9 @@ const STORE_STOP_TIMEOUT_MS = 3000;
 /** Exit codes of a node that no restart cures: usage, and an environment that lacks something. */
 const EXIT_USAGE = 2;
 const EXIT_ENVIRONMENT = 5;
+
+/** The code of the failure that ends a lab because of a fault of our own. */
+export const CRASH_CODE = "PL_CRASHED";
 
 /** What a supervisor needs besides the lab. */
 export interface SupervisorOptions {
@@ -104,7 +109,7 @@ export class Supervisor implements NodeWatcher {
    * Brings up the store and the control socket and begins to start nodes. Whether they become ready is told by events and by
    * `status`. When it rejects, nothing is left.
    *
-   * @throws PodloomError PL_LAB_RUNNING, PL_UNDERLAY_IN_USE, and what the folders and the store may say
+   * @throws PodloomError PL_LAB_RUNNING, PL_UNDERLAY_IN_USE, PL_RUNTIME_DIR, PL_STATE_DIR, and what the store may say
    */
   static async start(lab: Lab, options: SupervisorOptions): Promise<Supervisor> {
     refuseSharedUnderlay(lab, options.env);
@@ -123,18 +128,18 @@ export class Supervisor implements NodeWatcher {
       const killed = await clearOrphans(dirs);
       if (dead !== undefined) options.onEvent({ t: "tookOver", pid: dead.supervisor.pid, killed });
       makeStateDir(dirs);
-      writeFileSync(dirs.labJson, `${JSON.stringify(lab, null, 2)}\n`, { mode: 0o600 });
+      writeLabJson(dirs, lab);
       const resources = await open(lab, options, dirs, () => supervisor);
       supervisor = new Supervisor(lab, options, resources);
     } catch (thrown) {
-      removeRunState(dirs);
-      removeRuntimeDir(dirs);
+      removeFailedStart(dirs);
       throw thrown;
     }
-    supervisor.#tell({ t: "store", store: supervisor.#store.describe() });
-    supervisor.#noteChildren();
-    void supervisor.#startNodes();
-    return supervisor;
+    const started = supervisor;
+    started.#tell({ t: "store", store: started.#store.describe() });
+    started.#noteChildren();
+    started.#startNodes().catch((thrown: unknown) => started.crashed("startNodes", thrown));
+    return started;
   }
 
   node(name: string): NodeProcess | undefined {
@@ -163,7 +168,7 @@ export class Supervisor implements NodeWatcher {
       etcdPrefix: lab.etcdPrefix,
       store: this.#store.describe(),
       nodes: this.nodes.map((node) => node.describe()),
-      storeLeases: withStore ? await this.#store.leases(lab.backend) : undefined,
+      storeLeases: withStore ? await this.#store.leases() : undefined,
     };
   }
 
@@ -183,8 +188,31 @@ export class Supervisor implements NodeWatcher {
   fail(error: PodloomError): void {
     if (this.#failure !== undefined || this.#stopping !== undefined) return;
     this.#failure = error;
-    this.#tell({ t: "failed", code: error.code, message: error.message, remedy: error.remedy });
-    void this.stop();
+    try {
+      this.#tell({ t: "failed", code: error.code, message: error.message, remedy: error.remedy });
+    } finally {
+      void this.stop();
+    }
+  }
+
+  /** A fault of our own, which nobody caught: says everything in the log, and ends the lab in order. */
+  crashed(event: string, thrown: unknown): void {
+    const error = this.#crash(event, thrown);
+    if (this.#stopping === undefined) this.fail(error);
+    else this.#failure ??= error;
+  }
+
+  #crash(event: string, thrown: unknown): PodloomError {
+    this.#log.error("lab", event, thrown, "fatal");
+    this.#log.flush();
+    return new PodloomError(
+      CRASH_CODE,
+      `a fault of the supervisor itself has ended the lab: ${messageOf(thrown)}`,
+      {
+        remedy: `This should not happen; ${logPath(this.dirs, "supervisor")} says where it did.`,
+        cause: thrown,
+      },
+    );
   }
 
   // ---- what nodes and the store tell ----
@@ -237,19 +265,28 @@ export class Supervisor implements NodeWatcher {
   }
 
   async #stop(): Promise<readonly string[]> {
-    this.#tell({ t: "stopping" });
     const killed: string[] = [];
-    await Promise.all(
-      this.nodes.map(async (node) => {
-        if (await node.stop(this.#options.stopTimeoutMs ?? STOP_TIMEOUT_MS)) killed.push(node.name);
-      }),
-    );
-    if (await this.#store.stop(STORE_STOP_TIMEOUT_MS)) killed.push("store");
-    this.#tell({ t: "stopped", killed });
-    await this.#server.close(killed);
+    try {
+      this.#tell({ t: "stopping" });
+      await Promise.all(
+        this.nodes.map(async (node) => {
+          if (await node.stop(this.#options.stopTimeoutMs ?? STOP_TIMEOUT_MS)) killed.push(node.name);
+        }),
+      );
+      if (await this.#store.stop(STORE_STOP_TIMEOUT_MS)) killed.push("store");
+      this.#tell({ t: "stopped", killed });
+      await this.#server.close(killed);
+    } catch (thrown) {
+      // Whatever it is, it must not keep anything alive.
+      this.kill();
+      this.#failure ??= this.#crash("stop", thrown);
+    }
     this.#log.close();
-    removeRunState(this.dirs);
-    removeRuntimeDir(this.dirs);
+    try {
+      removeLab(this.dirs);
+    } catch (thrown) {
+      this.#failure ??= thrown as PodloomError;
+    }
     this.#finish(this.#failure);
     return killed;
   }
@@ -259,7 +296,12 @@ export class Supervisor implements NodeWatcher {
     const alive = children.flatMap((child) =>
       child?.exit === undefined && child?.identity !== undefined ? [child.identity] : [],
     );
-    noteChildren(this.dirs, alive);
+    try {
+      noteChildren(this.dirs, alive);
+    } catch (thrown) {
+      // A convenience for whoever cleans up after a killed supervisor: without it that one has to trust that all have ended.
+      this.#log.error("lab", "noteChildren", thrown, "warn");
+    }
   }
 
   #tell(event: SupervisorEvent): void {
@@ -277,7 +319,7 @@ async function open(
   dirs: LabDirs,
   supervisor: () => Supervisor | undefined,
 ): Promise<Resources> {
-  const log = new Logger({ node: "supervisor", level: "info", file: logPath(dirs, "supervisor") });
+  const log = openLog(dirs);
   let store: LabStore | undefined;
   try {
     store = await LabStore.open({
@@ -291,7 +333,7 @@ async function open(
       onLost: (error) => supervisor()?.fail(error),
     });
     const token = randomBytes(16).toString("hex");
-    const server = await ControlServer.listen(dirs.socket, token, supervisor);
+    const server = await openSocket(dirs, token, supervisor);
     return { dirs, log, store, server, token };
   } catch (thrown) {
     log.error("lab", "start", thrown);
@@ -301,16 +343,38 @@ async function open(
   }
 }
 
+async function openSocket(
+  dirs: LabDirs,
+  token: string,
+  supervisor: () => Supervisor | undefined,
+): Promise<ControlServer> {
+  try {
+    return await ControlServer.listen(dirs.socket, token, supervisor);
+  } catch (thrown) {
+    if (!(thrown instanceof PodloomError) || thrown.code !== "PL_SOCKET_FAILED") throw thrown;
+    throw runtimeFault(dirs.runtime, thrown.cause ?? thrown);
+  }
+}
+
+function openLog(dirs: LabDirs): Logger {
+  try {
+    return new Logger({ node: "supervisor", level: "info", file: logPath(dirs, "supervisor") });
+  } catch (thrown) {
+    throw stateFault(dirs.logs, (thrown as PodloomError).cause ?? thrown);
+  }
+}
+
 /** Why the lab cannot run, from the end of one node. */
 function nodeFailure(name: string, exit: ChildExit, proposal: RestartDecision): PodloomError {
-  if (exit.code === EXIT_ENVIRONMENT) {
+  if (exit.code === EXIT_ENVIRONMENT || !exit.started) {
     const code = exit.errorCode ?? "PL_NODE_ENVIRONMENT";
-    return new PodloomError(code, `node ${name}: ${exit.errorMessage ?? exit.cause}`, {
+    const message = exit.started ? `: ${exit.errorMessage ?? exit.cause}` : ` ${describeEnd(exit.cause)}`;
+    return new PodloomError(code, `node ${name}${message}`, {
       remedy: exit.errorRemedy ?? `\`podloom logs ${name}\` shows more.`,
     });
   }
   const why = proposal.t === "leave" ? `; ${proposal.why}` : "";
-  return new PodloomError("PL_NODE_FAILED", `node ${name} ended with ${exit.cause}${why}`, {
+  return new PodloomError("PL_NODE_FAILED", `node ${name} ${describeEnd(exit.cause)}${why}`, {
     remedy: `\`podloom logs ${name}\` shows more.`,
   });
 }

@@ -10,6 +10,13 @@ export interface Position {
 /** A key or an index for each step from the root of a document. */
 export type DocPath = readonly (string | number)[];
 
+/** A path as people write it: `nodes[1].address`. */
+export function keyText(path: DocPath): string {
+  let text = "";
+  for (const step of path) text += typeof step === "number" ? `[${step}]` : text === "" ? step : `.${step}`;
+  return text;
+}
+
 /** A fault of YAML itself. */
 export interface YamlFault {
   readonly at: Position;
@@ -44,11 +51,15 @@ export class YamlSource {
     this.faults = faults;
   }
 
-  /** Where the value at `path` stands, or the nearest thing above it that exists. */
+  /** Where the value at `path` stands; of one that is absent, the key or list item above it that exists. */
   valueAt(path: DocPath): Position {
     for (let depth = path.length; depth > 0; depth--) {
       const node = this.#node(path.slice(0, depth));
-      if (node?.range) return this.#at(node.range[0]);
+      if (!node?.range) continue;
+      const last = path[depth - 1];
+      // A block map begins at its first key, which has nothing to do with one that it lacks.
+      if (depth < path.length && typeof last === "string") return this.keyAt(path.slice(0, depth - 1), last);
+      return this.#at(node.range[0]);
     }
     return this.#start();
   }

@@ -1,5 +1,9 @@
+import { execFile } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Sandbox } from "../support/e2e-lab.ts";
 
@@ -37,7 +41,7 @@ test("a network without a subnet for every node is refused before anything start
   const up = await box.run("up", "-f", file);
   expect(up).toMatchObject({ code: 2, stdout: "" });
   expect(up.stderr).toMatch(
-    /lab\.yaml:3:10: network: out of subnets: 10\.1\.0\.0\/22 has 3 of \/24, the lab has 4 nodes/,
+    /lab\.yaml:3:21: network\.Network: out of subnets: 10\.1\.0\.0\/22 has 3 of \/24, the lab has 4 nodes/,
   );
 });
 
@@ -90,4 +94,80 @@ test("a lab that does not converge in time is stopped, with exit code 4 and what
   const up = await box.run("up", "-f", box.labFile(237), "--timeout", "1ms");
   expect(up.code).toBe(4);
   expect(up.stderr).toMatch(/not converged after .*: \d of 3 nodes ready; waiting for node/);
+});
+
+describe("folders that cannot be written: exit 5, what to set, and nothing is left", () => {
+  const modes = [
+    ["", []],
+    [" (detached)", ["-d"]],
+  ] as const;
+  for (const [mode, flags] of modes) {
+    for (const [folder, code] of [
+      ["XDG_STATE_HOME", "PL_STATE_DIR"],
+      ["XDG_RUNTIME_DIR", "PL_RUNTIME_DIR"],
+    ] as const) {
+      for (const [what, place] of [
+        ["is below a file", "file/x"],
+        ["is below /proc", "/proc/podloom"],
+      ] as const) {
+        test(`${folder} ${what}${mode}`, async () => {
+          const file = box.labFile(238, "name: full\n");
+          writeFileSync(join(box.root, "file"), "");
+          const before = readdirSync(box.root);
+          const own = { ...box.env };
+          box.env[folder] = resolve(box.root, place);
+          // A making of folders that never ends must not hold up the suite.
+          const up = box.start("up", "-f", file, ...flags);
+          const watchdog = setTimeout(() => up.child.kill("SIGKILL"), 30_000);
+          const end = await up.finished;
+          clearTimeout(watchdog);
+          expect(end).toMatchObject({ code: 5, stdout: "" });
+          expect(end.stderr).toMatch(
+            new RegExp(`error: cannot .*${place}.* \\[${code}\\]\\n  Set ${folder} to`),
+          );
+          expect(end.stderr).not.toMatch(/^ {4}at /m);
+          Object.assign(box.env, own);
+          const left = readdirSync(box.root).filter((name) => !before.includes(name));
+          // Where logs would have gone there may be an empty folder of the user's own making, nothing of ours.
+          expect(left.flatMap((name) => readdirSync(join(box.root, name)))).toEqual([]);
+        });
+      }
+    }
+
+    // A limit on the size of files does to a write what a full disk does: the file is there, and nothing goes in.
+    for (const [what, blocks, code] of [
+      ["not even the lock", 0, "PL_RUNTIME_DIR"],
+      ["the lock, but not the lab", 1, "PL_STATE_DIR"],
+    ] as const) {
+      test(`a full disk takes ${what}${mode}`, async () => {
+        const file = box.labFile(239, "name: full\n");
+        const end = await limited(blocks, "up", "-f", file, ...flags);
+        expect(end).toMatchObject({ code: 5, stdout: "" });
+        expect(end.stderr).toMatch(new RegExp(`EFBIG.* \\[${code}\\]\\n  .*XDG_`));
+        expect(box.runtimeFiles()).toEqual([]);
+        expect(existsSync(join(box.root, "podloom"))).toBe(false);
+        expect(existsSync(join(box.root, "state/podloom"))).toBe(false);
+        // The next one finds nothing to clean up after.
+        const up = await box.run("up", "-f", file, "-d", "--nodes", "1", "--pods", "0");
+        expect(up).toMatchObject({ code: 0, stderr: expect.not.stringMatching(/cleaned up/) });
+        await box.ok("down");
+      });
+    }
+  }
+
+  function limited(
+    blocks: number,
+    ...argv: string[]
+  ): Promise<{ code: number | null; stdout: string; stderr: string }> {
+    const podloom = fileURLToPath(new URL("../../bin/podloom.js", import.meta.url));
+    const script = `ulimit -f ${blocks}; exec "$@"`;
+    return new Promise((settle) => {
+      const child = execFile(
+        "/bin/sh",
+        ["-c", script, "sh", process.execPath, podloom, ...argv],
+        { env: box.env, cwd: box.root },
+        (_, stdout, stderr) => settle({ code: child.exitCode, stdout, stderr }),
+      );
+    });
+  }
 });

@@ -47,7 +47,16 @@ test("the main job: three nodes, every pair of pods reachable, all shown; Ctrl-C
   expect(box.runtimeFiles()).toEqual([]);
 });
 
-test("twenty cycles of up and down leave no process, socket or file", async () => {
+/** What a node of the lab "cycles" said at its end of the packet buffers that nobody had released. */
+function buffersHeld(node: string): unknown[] {
+  const log = readFileSync(join(box.root, `state/podloom/cycles/logs/${node}.log`), "utf8");
+  const lines = log.trim().split("\n");
+  return lines
+    .map((line) => JSON.parse(line) as { event: string; outstanding?: number })
+    .flatMap(({ event, outstanding }) => (event === "buffers" ? [outstanding] : []));
+}
+
+test("twenty cycles of up and down leave no process, socket, file or buffer", async () => {
   const file = box.labFile(202, "name: cycles\nnodes: { count: 2, pods: 1 }\n");
   const state = new Set<string>();
   for (let cycle = 0; cycle < 20; cycle++) {
@@ -56,6 +65,7 @@ test("twenty cycles of up and down leave no process, socket or file", async () =
     await box.ok("down");
     expect(box.processes()).toEqual([]);
     expect(box.runtimeFiles()).toEqual([]);
+    for (const node of ["node1", "node2"]) expect(buffersHeld(node)).toEqual([0]);
     state.add(readdirSync(join(box.root, "state"), { recursive: true }).map(String).sort().join("\n"));
   }
   // The logs of the last run stay, and nothing grows from run to run.
@@ -83,6 +93,15 @@ test("a detached lab outlives its command, and a second `up` names it", async ()
   expect(again.code).toBe(1);
   expect(again.stderr).toMatch(/the lab "twice" runs already, as process \d+/);
   expect(again.stderr).toMatch(/podloom down twice/);
+  // Nor does one in the background do away with the files that the first one still writes to.
+  expect((await box.run("up", "-f", file, "-d")).code).toBe(1);
+  expect(readdirSync(join(box.root, "state/podloom/twice")).sort()).toEqual([
+    "lab.json",
+    "logs",
+    "nodes",
+    "store",
+    "supervisor-output.log",
+  ]);
   // The first one does not notice.
   expect(await box.rows("nodes")).toMatchObject([{ name: "node1", status: "Ready", restarts: 0 }]);
 });

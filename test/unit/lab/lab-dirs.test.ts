@@ -2,8 +2,10 @@
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -16,8 +18,11 @@ import {
   labDirs,
   makeRuntimeDir,
   makeStateDir,
+  removeFailedStart,
+  removeLab,
   removeRunState,
   removeRuntimeDir,
+  writeLabJson,
 } from "../../../src/lab/lab-dirs.ts";
 
 let root: string;
@@ -106,4 +111,56 @@ describe("the state folder", () => {
       expect.objectContaining({ code: "PL_STATE_DIR", remedy: expect.stringContaining("XDG_STATE_HOME") }),
     );
   });
+
+  test.skipIf(!existsSync("/proc/self"))(
+    "below /proc, which answers as if there were no parent, ends too",
+    () => {
+      env.XDG_STATE_HOME = "/proc/podloom";
+      env.XDG_RUNTIME_DIR = "/proc/podloom";
+      expect(() => makeStateDir(labDirs("a", env))).toThrow(
+        expect.objectContaining({ code: "PL_STATE_DIR" }),
+      );
+      expect(() => makeRuntimeDir(labDirs("a", env))).toThrow(
+        expect.objectContaining({ code: "PL_RUNTIME_DIR" }),
+      );
+    },
+  );
 });
+
+describe("what a start that failed left", () => {
+  test("goes as if it had never been, but for logs that say something", () => {
+    const dirs = labDirs("a", env);
+    const make = (log: string): void => {
+      makeRuntimeDir(dirs);
+      makeStateDir(dirs);
+      writeLabJson(dirs, {});
+      writeFileSync(join(dirs.logs, "supervisor.log"), log);
+    };
+    make("");
+    removeFailedStart(dirs);
+    expect(readdirSync(root)).toEqual(["state"]);
+    expect(readdirSync(join(root, "state"))).toEqual([]);
+    make("why");
+    removeFailedStart(dirs);
+    expect(readdirSync(root)).toEqual(["state"]);
+    expect(readdirSync(dirs.state).sort()).toEqual(["lab.json", "logs"]);
+  });
+
+  test("in a state folder that cannot be touched: the lock goes all the same, and the first fault is told", () => {
+    const dirs = labDirs("a", env);
+    makeRuntimeDir(dirs);
+    writeFileSync(join(root, "state"), "");
+    expect(() => removeLab(dirs)).toThrow(expect.objectContaining({ code: "PL_STATE_DIR" }));
+    expect(existsSync(join(root, "podloom"))).toBe(false);
+    expect(() => removeFailedStart(dirs)).not.toThrow();
+  });
+});
+
+test.each(["../../x", "..", "", "a/b", "A", "-a", "a.b", "a".repeat(64)])(
+  "%j is no lab's name, and never becomes a path",
+  (name) => {
+    expect(() => labDirs(name, env)).toThrow(
+      expect.objectContaining({ code: "PL_USAGE", remedy: expect.stringContaining("lower-case letters") }),
+    );
+  },
+);

@@ -1,29 +1,11 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { formatIpv4 } from "../../../src/base/ipv4-addr.ts";
-import { defaultLabSource, describeProblem, parseLabFile } from "../../../src/lab/lab-file.ts";
+import { defaultLabSource, parseLabFile } from "../../../src/lab/lab-file.ts";
 import { applyOverrides } from "../../../src/lab/lab-overrides.ts";
 import { labJsonSchema } from "../../../src/lab/lab-schema.ts";
-import { type Lab, resolveLab } from "../../../src/lab/resolve-lab.ts";
-
-/** Everything that podloom says about a lab file, one entry a problem. */
-function complaints(text: string): string[] {
-  const parsed = parseLabFile(text);
-  if (!parsed.ok) return parsed.error.map((problem) => describeProblem("lab.yaml", problem));
-  const resolved = resolveLab(parsed.value.file, "lab");
-  if (resolved.ok) return [];
-  return resolved.error.map((fault) => describeProblem("lab.yaml", parsed.value.locate(fault)));
-}
-
-function labOf(text: string): Lab {
-  const parsed = parseLabFile(text);
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed.error));
-  const resolved = resolveLab(parsed.value.file, "lab");
-  if (!resolved.ok) throw new Error(JSON.stringify(resolved.error));
-  return resolved.value;
-}
-
-const HEAD = "apiVersion: podloom/v1\n";
+import { resolveLab } from "../../../src/lab/resolve-lab.ts";
+import { complaints, HEAD, labOf } from "../../support/lab-text.ts";
 
 describe("a lab file that is right", () => {
   test("one line is a lab: three nodes from .2 upward, two pods each, vxlan, embedded store", () => {
@@ -45,7 +27,7 @@ describe("a lab file that is right", () => {
     const lab = labOf(`${HEAD}nodes:
   - { name: a, address: 192.168.56.3 }
   - { name: b, pods: 0 }
-  - { name: c, pods: [web, { name: db, ip: 10.244.7.9 }] }
+  - { name: c, pods: [web, db] }
 `);
     expect(lab.nodes.map((node) => formatIpv4(node.address))).toEqual([
       "192.168.56.3",
@@ -109,7 +91,7 @@ describe("a lab file that is wrong", () => {
     {
       name: "no version",
       text: "name: x\n",
-      want: [/^lab.yaml:1:1: apiVersion: is missing\n {2}Expected: podloom\/v1/],
+      want: [/^lab.yaml:1:1: apiVersion: is missing\n {2}Add the key: podloom\/v1\./],
     },
     {
       name: "another version",
@@ -149,13 +131,38 @@ describe("a lab file that is wrong", () => {
       want: [
         /^lab.yaml:2:9: strict: must be true or false, not "yes please"/,
         /^lab.yaml:3:18: underlay.mtu: must be a number, not "big"/,
-        /^lab.yaml:4:8: nodes: does not take 3\n {2}Expected: The nodes: a list of them, or \{ count, pods, prefix \}/,
+        /^lab.yaml:4:8: nodes: does not take 3\n {2}Write a list of 1 to 2000 entries, or a map of the keys count, pods, prefix\.$/,
       ],
     },
     {
       name: "out of range",
       text: `${HEAD}nodes: { count: 0 }\n`,
-      want: [/^lab.yaml:2:17: nodes.count: must be at least 1, not 0/],
+      want: ["lab.yaml:2:17: nodes.count: must be at least 1, not 0\n  Write a whole number from 1 to 2000."],
+    },
+    {
+      name: "a number that is none: the remedy has the bounds, or the choices, or the form",
+      text: `${HEAD}nodes: [{ name: a, address: here, pods: lots }]\nunderlay: { mtu: 9001, carrier: pigeon }\nlease: { ttlSec: 1 }\nrestart: { backoffMs: 2.5 }\nstrict: 1\n`,
+      want: [
+        /nodes\[0\].address: must be an IPv4 address, not "here"\n {2}Write an address like 192\.168\.56\.2\.$/,
+        /nodes\[0\].pods: does not take "lots"\n {2}Write a whole number from 0 to 250, or a list of 0 to 250 entries\.$/,
+        /underlay.mtu: must be at most 9000, not 9001\n {2}Write a whole number from 576 to 9000\.$/,
+        /underlay.carrier: must be loopback or host, not "pigeon"\n {2}Write loopback or host\. loopback: each node/,
+        /lease.ttlSec: must be at least 2, not 1\n {2}Write a whole number from 2 to 86400\.$/,
+        /restart.backoffMs: must be a whole number, not 2.5\n {2}Write a whole number from 0 to 60000\.$/,
+        /strict: must be true or false, not 1\n {2}Write true or false\.$/,
+      ],
+    },
+    {
+      name: "no nodes",
+      text: `${HEAD}nodes: []\n`,
+      want: [
+        /^lab.yaml:2:8: nodes: must have at least 1 entry\n {2}Write a list of 1 to 2000 entries, or a map/,
+      ],
+    },
+    {
+      name: "a node without a name",
+      text: `${HEAD}nodes: [{ pods: 1 }]\n`,
+      want: [/^lab.yaml:2:9: nodes\[0\].name: is missing\n {2}Add the key: text like node1\.$/],
     },
     {
       name: "a name that no host could have",
@@ -211,12 +218,16 @@ describe("a lab file that is wrong", () => {
     {
       name: "a network too small, in flanneld's words",
       text: `${HEAD}network: { Network: 10.1.0.0/29 }\n`,
-      want: [/network: network is too small. Minimum useful network prefix is \/28/],
+      want: [
+        "lab.yaml:2:21: network.Network: network is too small. Minimum useful network prefix is /28\n  Widen it, for example to 10.244.0.0/16.",
+      ],
     },
     {
       name: "a misaligned SubnetMin, in flanneld's words",
       text: `${HEAD}network: { Network: 10.1.0.0/16, SubnetMin: 10.1.1.7 }\n`,
-      want: [/network: SubnetMin is not on a SubnetLen boundary: 10.1.1.7/],
+      want: [
+        "lab.yaml:2:45: network.SubnetMin: SubnetMin is not on a SubnetLen boundary: 10.1.1.7\n  Write the first address of a subnet, such as 10.1.1.0.",
+      ],
     },
     {
       name: "a pod network that overlaps the underlay",
@@ -228,7 +239,9 @@ describe("a lab file that is wrong", () => {
     {
       name: "fewer subnets than nodes",
       text: `${HEAD}network: { Network: 10.1.0.0/22, SubnetLen: 24 }\nnodes: { count: 4, pods: 0 }\n`,
-      want: [/network: out of subnets: 10.1.0.0\/22 has 3 of \/24, the lab has 4 nodes/],
+      want: [
+        /^lab.yaml:2:21: network.Network: out of subnets: 10.1.0.0\/22 has 3 of \/24, the lab has 4 nodes\n/,
+      ],
     },
     {
       name: "more pods than a subnet holds",
@@ -251,13 +264,21 @@ describe("a lab file that is wrong", () => {
       want: [/^lab.yaml:2:8: store: must be embedded, etcd or http:.*, not "redis"/],
     },
     {
+      name: "a store without a port, in the file",
+      text: `${HEAD}store: http://127.0.0.1:2379,http://10.0.0.9\n`,
+      want: [
+        'lab.yaml:2:8: store: must be embedded, etcd or http://host:port[,http://…], not "http://127.0.0.1:2379,http://10.0.0.9"\n  Name the port of each: http://10.0.0.9:2379 is etcd\'s usual one.',
+      ],
+    },
+    {
+      name: "a port that is none",
+      text: `${HEAD}store: http://127.0.0.1:65536\n`,
+      want: [/^lab.yaml:2:8: store: must be embedded, .*\n {2}Write embedded, etcd .*127\.0\.0\.1:2379\.$/],
+    },
+    {
       name: "what is not there yet",
       text: `${HEAD}network: { EnableIPv4: false, Backend: { Type: vxlan, DirectRouting: true } }\n`,
-      want: [
-        /EnableIPv4: podloom emulates IPv4 only/,
-        /DirectRouting is not available yet/,
-        /none defined stack/,
-      ],
+      want: [/DirectRouting is not available yet/, /EnableIPv4: podloom emulates IPv4 only/],
     },
   ];
 
@@ -288,7 +309,7 @@ describe("flags of up", () => {
 
   test("change what the file says", () => {
     const changed = applyOverrides(defaultLabSource().file, { name: "x", nodes: 5, pods: 1, store: "etcd" });
-    if (!changed.ok) throw new Error(changed.error);
+    if (!changed.ok) throw new Error(changed.error.message);
     const lab = resolveLab(changed.value, "lab");
     if (!lab.ok) throw new Error("refused");
     expect([
@@ -303,13 +324,33 @@ describe("flags of up", () => {
     const parsed = parseLabFile(`${HEAD}nodes: [{ name: a }]\n`);
     if (!parsed.ok) throw new Error("refused");
     const changed = applyOverrides(parsed.value.file, { ...flags, nodes: 5 });
-    expect(changed.ok || changed.error).toMatch(/lists its nodes by name/);
+    expect(changed).toMatchObject({
+      ok: false,
+      error: { message: expect.stringMatching(/lists its nodes by name/) },
+    });
   });
 
-  test("a store that is none is refused by name of the flag", () => {
-    const changed = applyOverrides(defaultLabSource().file, { ...flags, store: "ftp://x" });
-    expect(changed.ok || changed.error).toMatch(/^--store .*embedded, etcd or http/);
-  });
+  const refused: readonly (readonly [string, object, RegExp, RegExp])[] = [
+    [
+      "a store that is none",
+      { store: "ftp://x" },
+      /^--store takes embedded, etcd or http/,
+      /127\.0\.0\.1:2379/,
+    ],
+    ["a store without a port", { store: "http://10.0.0.9" }, /^--store takes/, /http:\/\/10\.0\.0\.9:2379/],
+    ["a store behind TLS", { store: "https://a:2379" }, /^--store takes/, /without TLS/],
+    ["a name that is none", { name: "../x" }, /^--lab does not take "\.\.\/x"/, /lower-case letters/],
+    ["too many nodes", { nodes: 5000 }, /^--nodes or --pods/, /1 to 2000/],
+  ];
+  for (const [name, given, message, remedy] of refused) {
+    test(`${name} is refused by name of the flag, and the remedy says what is right`, () => {
+      const changed = applyOverrides(defaultLabSource().file, { ...flags, ...given });
+      expect(changed).toMatchObject({
+        ok: false,
+        error: { message: expect.stringMatching(message), remedy: expect.stringMatching(remedy) },
+      });
+    });
+  }
 });
 
 test("the published JSON schema is current (npm run schema)", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decideRestart, describeExit, STABLE_MS } from "../../../src/lab/restart-policy.ts";
+import { decideRestart, describeEnd, describeExit, STABLE_MS } from "../../../src/lab/restart-policy.ts";
 
 const rule = { policy: "on-failure", maxRetries: 3, backoffMs: 100 } as const;
 const crash = { code: 1, signal: undefined, ranMs: 10 };
@@ -13,7 +13,7 @@ describe("decideRestart", () => {
       pauses.push(decision.t === "restart" ? decision.afterMs : decision.why);
       if (decision.t === "restart") inARow = decision.restarts;
     }
-    const end = "it was started again 3 times in a row without success";
+    const end = "it was started again 3 times in a row and ended within 30 s each time";
     expect(pauses).toEqual([100, 200, 400, end, end]);
   });
 
@@ -37,6 +37,17 @@ describe("decideRestart", () => {
     expect(decideRestart(rule, killed, 0).t).toBe("restart");
     expect(decideRestart({ ...rule, policy: "never" }, killed, 0).t).toBe("leave");
   });
+});
+
+test("why it is given up: in one, in few words, and by the number", () => {
+  const why = (maxRetries: number): unknown => decideRestart({ ...rule, maxRetries }, crash, maxRetries);
+  expect(why(0)).toEqual({ t: "leave", why: "restart.maxRetries is 0" });
+  expect(why(1)).toEqual({ t: "leave", why: "it was started again once and ended within 30 s" });
+});
+
+test("an end in words: of a process, and of one that never was", () => {
+  expect(describeEnd("signal SIGKILL")).toBe("ended with signal SIGKILL");
+  expect(describeEnd("it could not be started: ENOSPC")).toBe("could not be started: ENOSPC");
 });
 
 test("an exit in words", () => {

@@ -1,90 +1,31 @@
-// The supervisor with nodes that misbehave on purpose (test/support/fake-podloom.mjs) and the real embedded store.
+// The supervisor with nodes that misbehave on purpose and the real embedded store. Its own faults: supervisor-faults.test.ts.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connectIpc } from "../../../src/io/ipc/client.ts";
 import type { PodloomError } from "../../../src/io/podloom-error.ts";
 import { findLab, LabClient, stopLab } from "../../../src/lab/lab-client.ts";
 import { labDirs } from "../../../src/lab/lab-dirs.ts";
-import type { SupervisorEvent } from "../../../src/lab/lab-protocol.ts";
-import { labFileSchema } from "../../../src/lab/lab-schema.ts";
-import { isAlive, type ProcessIdentity } from "../../../src/lab/process-identity.ts";
-import { type Lab, resolveLab } from "../../../src/lab/resolve-lab.ts";
+import { isAlive } from "../../../src/lab/process-identity.ts";
 import { Supervisor } from "../../../src/lab/supervisor.ts";
+import { allReady, children, FaultyLab } from "../../support/faulty-lab.ts";
 
-const FAKE = fileURLToPath(new URL("../../support/fake-podloom.mjs", import.meta.url));
-
-let root: string;
-let env: Record<string, string | undefined>;
-let events: SupervisorEvent[];
-let running: Supervisor | undefined;
-
+let fake: FaultyLab;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "pl-"));
-  env = { ...process.env, XDG_RUNTIME_DIR: root, XDG_STATE_HOME: join(root, "state") };
-  events = [];
-  running = undefined;
+  fake = new FaultyLab();
 });
-afterEach(async () => {
-  await running?.stop();
-  rmSync(root, { recursive: true, force: true });
-});
-
-function lab(change: Record<string, unknown> = {}): Lab {
-  const file = labFileSchema.parse({
-    apiVersion: "podloom/v1",
-    name: "fake",
-    underlay: { subnet: "192.168.240.0/24" },
-    restart: { backoffMs: 20, maxRetries: 3 },
-    ...change,
-  });
-  const resolved = resolveLab(file, "fake");
-  if (!resolved.ok) throw new Error(JSON.stringify(resolved.error));
-  return resolved.value;
-}
-
-async function start(fakes: Record<string, unknown>, change?: Record<string, unknown>): Promise<Supervisor> {
-  env.FAKE_NODES = JSON.stringify(fakes);
-  running = await Supervisor.start(lab(change), {
-    env,
-    forceConfig: false,
-    onEvent: (event) => events.push(event),
-    program: [process.execPath, FAKE],
-    stopTimeoutMs: 1500,
-  });
-  return running;
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (!holds()) {
-    if (performance.now() > deadline)
-      throw new Error(`${what} did not happen; events: ${JSON.stringify(events)}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-const allReady = (supervisor: Supervisor) => () =>
-  supervisor.nodes.every((node) => node.state?.phase === "ready");
-
-function children(supervisor: Supervisor): ProcessIdentity[] {
-  return supervisor.nodes.flatMap((node) =>
-    node.child?.identity === undefined ? [] : [node.child.identity],
-  );
-}
+afterEach(() => fake.dispose());
 
 describe("a lab", () => {
   test("comes up, answers, and goes without a trace", async () => {
-    const supervisor = await start({});
+    const supervisor = await fake.start({});
     const { dirs } = supervisor;
-    await until("ready", allReady(supervisor));
+    await fake.until("ready", allReady(supervisor));
     expect(statSync(dirs.runtime).mode & 0o777).toBe(0o700);
     expect(statSync(dirs.socket).mode & 0o777).toBe(0o600);
 
-    const client = await LabClient.connect(findLab(env, undefined));
+    const client = await LabClient.connect(findLab(fake.env, undefined));
     const status = await client.ask("status", { withStore: true });
     expect(status).toMatchObject({
       name: "fake",
@@ -101,15 +42,15 @@ describe("a lab", () => {
     expect(await supervisor.stop()).toEqual([]);
     expect(pids).toHaveLength(3);
     expect(pids.some(isAlive)).toBe(false);
-    expect(readdirSync(root)).toEqual(["state"]);
+    expect(readdirSync(fake.root)).toEqual(["state"]);
     expect(readdirSync(dirs.state).sort()).toEqual(["lab.json", "logs"]);
     expect(await supervisor.finished).toBeUndefined();
   });
 
   test("forwards exec with both streams, the exit code and the interrupt", async () => {
-    const supervisor = await start({});
-    await until("ready", allReady(supervisor));
-    const client = await LabClient.connect(findLab(env, "fake"));
+    const supervisor = await fake.start({});
+    await fake.until("ready", allReady(supervisor));
+    const client = await LabClient.connect(findLab(fake.env, "fake"));
     const heard: unknown[] = [];
     const call = client.exec(
       { target: { t: "pod", pod: "node2-pod1" }, argv: ["ping", "-c", "1"] },
@@ -132,34 +73,63 @@ describe("a lab", () => {
   });
 
   test("is stopped by whoever may open its socket, and says so when it is gone", async () => {
-    const supervisor = await start({});
-    await until("ready", allReady(supervisor));
-    const client = await LabClient.connect(findLab(env, "fake"));
+    const supervisor = await fake.start({});
+    await fake.until("ready", allReady(supervisor));
+    const client = await LabClient.connect(findLab(fake.env, "fake"));
     expect(await client.ask("down", {})).toEqual({ killed: [] });
     await client.closed;
     expect(await supervisor.finished).toBeUndefined();
-    expect(existsSync(join(root, "podloom"))).toBe(false);
-    await expect(stopLab(client.lab, 1000)).rejects.toMatchObject({ code: "PL_SOCKET_GONE" });
+    expect(existsSync(join(fake.root, "podloom"))).toBe(false);
+    await expect(stopLab(client.lab, 1000)).rejects.toMatchObject({
+      code: "PL_SOCKET_GONE",
+      message: 'the lab "fake" has just ended',
+      remedy: expect.stringContaining("podloom up"),
+    });
   });
 
   test("refuses a second one of its name, and one on its addresses", async () => {
-    await start({});
-    const other = { env, forceConfig: false, onEvent: () => undefined, program: [process.execPath, FAKE] };
-    await expect(Supervisor.start(lab(), other)).rejects.toMatchObject({ code: "PL_LAB_RUNNING" });
-    await expect(Supervisor.start(lab({ name: "other" }), other)).rejects.toMatchObject({
+    await fake.start({});
+    const other = fake.options({ onEvent: () => undefined });
+    await expect(Supervisor.start(fake.lab(), other)).rejects.toMatchObject({ code: "PL_LAB_RUNNING" });
+    await expect(Supervisor.start(fake.lab({ name: "other" }), other)).rejects.toMatchObject({
       code: "PL_UNDERLAY_IN_USE",
     });
-    expect(existsSync(labDirs("other", env).runtime)).toBe(false);
+    expect(existsSync(labDirs("other", fake.env).runtime)).toBe(false);
   });
 });
 
 describe("a node", () => {
+  test("that hangs is described so, not as one that has not come yet", async () => {
+    const supervisor = await fake.start({}, { nodes: { count: 2, pods: 0 } });
+    await fake.until("ready", allReady(supervisor));
+    const hung = supervisor.node("node2")?.child;
+    hung?.signal("SIGSTOP");
+    const client = await LabClient.connect(findLab(fake.env, "fake"));
+    try {
+      const [{ rows }, { missing }] = await Promise.all([
+        client.ask("get", { noun: "nodes" }),
+        client.ask("get", { noun: "routes" }),
+      ]);
+      expect(rows).toMatchObject([
+        { name: "node1", status: "Ready" },
+        { name: "node2", status: "NotReady", reason: "it does not answer (5 s)" },
+      ]);
+      expect(missing).toEqual([{ node: "node2", why: "it does not answer (5 s)" }]);
+    } finally {
+      hung?.signal("SIGCONT");
+      await client.close();
+    }
+  });
+
   test("that dies is started again, with its cause told, until it lives", async () => {
-    const supervisor = await start({
+    const supervisor = await fake.start({
       node2: { exitCode: 3, afterMs: 30, lives: 2, log: { level: 50, msg: "boom" } },
     });
-    await until("the third life", () => supervisor.node("node2")?.restarts === 2 && allReady(supervisor)());
-    const ends = events.filter((event) => event.t === "nodeEnded");
+    await fake.until(
+      "the third life",
+      () => supervisor.node("node2")?.restarts === 2 && allReady(supervisor)(),
+    );
+    const ends = fake.events.filter((event) => event.t === "nodeEnded");
     expect(ends).toMatchObject([
       { name: "node2", cause: "exit code 3: boom", restartInMs: 20 },
       { name: "node2", cause: "exit code 3: boom", restartInMs: 40 },
@@ -167,11 +137,11 @@ describe("a node", () => {
   });
 
   test("that dies again and again while the lab comes up ends the lab, with the cause", async () => {
-    const supervisor = await start({ node3: { exitCode: 1, log: { level: 60, msg: "no such thing" } } });
+    const supervisor = await fake.start({ node3: { exitCode: 1, log: { level: 60, msg: "no such thing" } } });
     const failure = (await supervisor.finished) as PodloomError;
     expect(failure.code).toBe("PL_NODE_FAILED");
     expect(failure.message).toBe(
-      "node node3 ended with exit code 1: no such thing; it was started again 3 times in a row without success",
+      "node node3 ended with exit code 1: no such thing; it was started again 3 times in a row and ended within 30 s each time",
     );
     expect(children(supervisor).some(isAlive)).toBe(false);
     expect(existsSync(supervisor.dirs.runtime)).toBe(false);
@@ -179,21 +149,21 @@ describe("a node", () => {
 
   test("whose port is in use ends the lab at once: no restart cures that", async () => {
     const message = "cannot listen on UDP 127.168.240.3:8472: address in use";
-    const supervisor = await start({
+    const supervisor = await fake.start({
       node2: { exitCode: 5, log: { level: 50, code: "PL_PORT_IN_USE", msg: message, remedy: "Stop it." } },
     });
     const failure = (await supervisor.finished) as PodloomError;
     expect(failure).toMatchObject({ code: "PL_PORT_IN_USE", message: `node node2: ${message}` });
     expect(failure.remedy).toBe("Stop it.");
-    expect(events.filter((event) => event.t === "nodeEnded")).toEqual([]);
+    expect(fake.events.filter((event) => event.t === "nodeEnded")).toEqual([]);
   });
 
   test("that was ready once and then dies for good leaves the others alone", async () => {
-    const supervisor = await start(
+    const supervisor = await fake.start(
       { node2: { exitCode: 1, afterMs: 400 } },
       { restart: { policy: "never" } },
     );
-    await until("the end of node2", () => supervisor.node("node2")?.status === "dead");
+    await fake.until("the end of node2", () => supervisor.node("node2")?.status === "dead");
     expect(await supervisor.status(false)).toMatchObject({
       nodes: [
         { status: "running" },
@@ -201,24 +171,24 @@ describe("a node", () => {
         { status: "running" },
       ],
     });
-    const client = await LabClient.connect(findLab(env, "fake"));
+    const client = await LabClient.connect(findLab(fake.env, "fake"));
     const { rows } = await client.ask("get", { noun: "nodes" });
     expect(rows[1]).toMatchObject({ name: "node2", status: "Dead", reason: "exit code 1" });
     expect((await client.ask("get", { noun: "routes" })).missing).toEqual([
-      { node: "node2", why: "node node2 does not run (exit code 1)" },
+      { node: "node2", why: "it does not run (exit code 1)" },
     ]);
     await client.close();
   });
 
   test("that does not want to end is killed, and named", async () => {
-    const supervisor = await start({ node1: { deaf: true } }, { nodes: { count: 2, pods: 0 } });
-    await until("ready", allReady(supervisor));
+    const supervisor = await fake.start({ node1: { deaf: true } }, { nodes: { count: 2, pods: 0 } });
+    await fake.until("ready", allReady(supervisor));
     expect(await supervisor.stop()).toEqual(["node1"]);
     expect(children(supervisor).some(isAlive)).toBe(false);
   });
 
   test("that does not know the token is not let in", async () => {
-    const supervisor = await start(
+    const supervisor = await fake.start(
       { node1: { token: "wrong" } },
       { nodes: { count: 1, pods: 0 }, restart: { policy: "never" } },
     );
@@ -229,8 +199,8 @@ describe("a node", () => {
   });
 
   test("cannot be posed as by a stranger", async () => {
-    const supervisor = await start({}, { nodes: { count: 1, pods: 0 } });
-    await until("ready", allReady(supervisor));
+    const supervisor = await fake.start({}, { nodes: { count: 1, pods: 0 } });
+    await fake.until("ready", allReady(supervisor));
     const genuine = supervisor.nodes[0]?.connection;
     const stranger = connectIpc(supervisor.dirs.socket, { from: "node1", token: "0".repeat(32) });
     const posed = await stranger.then((connection) => connection.closed).catch((error: unknown) => error);
@@ -241,53 +211,53 @@ describe("a node", () => {
 
 describe("the store", () => {
   test("that is killed comes back on its address with the configuration in it", async () => {
-    const supervisor = await start({}, { nodes: { count: 1, pods: 0 } });
-    await until("ready", allReady(supervisor));
+    const supervisor = await fake.start({}, { nodes: { count: 1, pods: 0 } });
+    await fake.until("ready", allReady(supervisor));
     const before = (await supervisor.status(false)).store;
     process.kill(before.pid as number, "SIGKILL");
-    await until("the store's return", () => events.some((event) => event.t === "storeBack"));
+    await fake.until("the store's return", () => fake.events.some((event) => event.t === "storeBack"));
     const after = await supervisor.status(true);
     expect(after.store.endpoints).toEqual(before.endpoints);
     expect(after.store.pid).not.toBe(before.pid);
     expect(after.storeLeases).toEqual([]);
-    expect(events.find((event) => event.t === "storeEnded")).toMatchObject({ cause: "signal SIGKILL" });
+    expect(fake.events.find((event) => event.t === "storeEnded")).toMatchObject({ cause: "signal SIGKILL" });
   });
 
   test("that nobody runs is an environment fault that names it", async () => {
-    const starting = start({}, { store: "http://127.0.0.1:9" });
+    const starting = fake.start({}, { store: "http://127.0.0.1:9" });
     await expect(starting).rejects.toMatchObject({
       code: "PL_ETCD_UNREACHABLE",
       message: expect.stringContaining("127.0.0.1:9"),
     });
-    expect(readdirSync(root)).toEqual(["state"]);
+    expect(readdirSync(fake.root)).toEqual(["state"]);
   });
 
   test("etcd without an etcd on PATH says how to get one", async () => {
-    env.PATH = "/nowhere";
-    await expect(start({}, { store: "etcd" })).rejects.toMatchObject({
+    fake.env.PATH = "/nowhere";
+    await expect(fake.start({}, { store: "etcd" })).rejects.toMatchObject({
       code: "PL_ETCD_MISSING",
       remedy: expect.stringContaining("Install"),
     });
   });
 
   test("of somebody else keeps its configuration unless told otherwise", async () => {
-    const first = await start({}, { nodes: { count: 1, pods: 0 } });
+    const first = await fake.start({}, { nodes: { count: 1, pods: 0 } });
     const [endpoint] = (await first.status(false)).store.endpoints;
-    const options = { env, forceConfig: false, onEvent: () => undefined, program: [process.execPath, FAKE] };
+    const options = fake.options({ onEvent: () => undefined });
     const change = {
       name: "other",
       store: endpoint,
       underlay: { subnet: "192.168.241.0/24" },
       nodes: { count: 1, pods: 0 },
     };
-    const foreign = lab({ ...change, network: { Network: "10.99.0.0/16" } });
+    const foreign = fake.lab({ ...change, network: { Network: "10.99.0.0/16" } });
     await expect(Supervisor.start(foreign, options)).rejects.toMatchObject({
       code: "PL_CONFIG_FOREIGN",
       message: expect.stringContaining("10.244.0.0/16"),
       remedy: expect.stringContaining("--force-config"),
     });
     // The same configuration, only written in another order, is no conflict.
-    const same = lab({ ...change, network: { Backend: { Type: "vxlan" }, Network: "10.244.0.0/16" } });
+    const same = fake.lab({ ...change, network: { Backend: { Type: "vxlan" }, Network: "10.244.0.0/16" } });
     await (await Supervisor.start(same, options)).stop();
     await (await Supervisor.start(foreign, { ...options, forceConfig: true })).stop();
     await expect(Supervisor.start(same, options)).rejects.toMatchObject({
@@ -298,15 +268,15 @@ describe("the store", () => {
 
 test("etcd itself serves as the store where it is installed, and dies with its supervisor's pipe", async (context) => {
   if (spawnSync("etcd", ["--version"]).error !== undefined) context.skip("etcd is not on PATH");
-  const supervisor = await start({}, { store: "etcd", nodes: { count: 1, pods: 0 } });
-  await until("ready", allReady(supervisor));
+  const supervisor = await fake.start({}, { store: "etcd", nodes: { count: 1, pods: 0 } });
+  await fake.until("ready", allReady(supervisor));
   const { store } = await supervisor.status(true);
   expect(store).toMatchObject({
     kind: "etcd",
     text: expect.stringMatching(/^etcd \d+\.\d+\.\d+, started from PATH, at /),
   });
   process.kill(store.pid as number, "SIGKILL");
-  await until("the store's return", () => events.some((event) => event.t === "storeBack"));
+  await fake.until("the store's return", () => fake.events.some((event) => event.t === "storeBack"));
   expect(await supervisor.stop()).toEqual([]);
   expect(readdirSync(supervisor.dirs.state).sort()).toEqual(["lab.json", "logs"]);
 });
