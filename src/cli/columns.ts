@@ -2,10 +2,14 @@
 import type { InspectNoun, InspectRows } from "../control/inspect.ts";
 import { formatAge, formatBytes } from "./format.ts";
 
-/** One column. `wide` columns show with -o wide; `volatile` ones change all the time and do not make a row "changed" for -w. */
+/**
+ * One column. `wide` columns show with -o wide; `volatile` ones change all the time and do not make a row "changed" for -w;
+ * the `key` columns say together which row it is, whatever the others hold.
+ */
 interface Column<Row> {
   readonly head: string;
   readonly cell: (row: Row) => string;
+  readonly key?: boolean;
   readonly wide?: boolean;
   readonly volatile?: boolean;
 }
@@ -19,7 +23,7 @@ const netnsOf = (row: { readonly netns: string }): string => (row.netns === "" ?
 
 const COLUMNS: Columns = {
   nodes: [
-    { head: "NAME", cell: (r) => r.name },
+    { head: "NAME", cell: (r) => r.name, key: true },
     { head: "STATUS", cell: (r) => r.status },
     { head: "UNDERLAY", cell: (r) => r.underlay },
     { head: "SUBNET", cell: (r) => text(r.subnet) },
@@ -31,7 +35,8 @@ const COLUMNS: Columns = {
     { head: "STORE", cell: (r) => r.store, wide: true },
     { head: "RX", cell: (r) => text(r.rxPackets), wide: true, volatile: true },
     { head: "TX", cell: (r) => text(r.txPackets), wide: true, volatile: true },
-    { head: "DROPS", cell: (r) => text(r.drops), wide: true, volatile: true },
+    { head: "DROPS", cell: (r) => reasons(r.drops), wide: true, volatile: true },
+    { head: "IGNORED-LEASES", cell: (r) => text(r.ignored.join(",")), wide: true },
     { head: "PID", cell: (r) => text(r.pid) },
     { head: "RSS", cell: (r) => bytes(r.rssBytes), volatile: true },
     { head: "PSS", cell: (r) => bytes(r.pssBytes), wide: true, volatile: true },
@@ -40,7 +45,7 @@ const COLUMNS: Columns = {
     { head: "REASON", cell: (r) => r.reason ?? "", wide: true },
   ],
   pods: [
-    { head: "NAME", cell: (r) => r.name },
+    { head: "NAME", cell: (r) => r.name, key: true },
     { head: "NODE", cell: (r) => r.node },
     { head: "IP", cell: (r) => r.ip },
     { head: "MAC", cell: (r) => r.mac, wide: true },
@@ -49,7 +54,7 @@ const COLUMNS: Columns = {
     { head: "MTU", cell: (r) => text(r.mtu), wide: true },
   ],
   leases: [
-    { head: "SUBNET", cell: (r) => r.subnet },
+    { head: "SUBNET", cell: (r) => r.subnet, key: true },
     { head: "PUBLIC-IP", cell: (r) => r.publicIp },
     { head: "BACKEND", cell: (r) => text(r.backend) },
     { head: "VNI", cell: (r) => text(r.vni) },
@@ -65,10 +70,11 @@ const COLUMNS: Columns = {
     { head: "EPOCH", cell: (r) => text(r.createRevision), wide: true },
   ],
   routes: [
-    { head: "NODE", cell: (r) => r.node },
-    { head: "NETNS", cell: netnsOf },
+    { head: "NODE", cell: (r) => r.node, key: true },
+    { head: "NETNS", cell: netnsOf, key: true },
     {
       head: "DESTINATION",
+      key: true,
       cell: (r) => (r.type === "unicast" || r.type === "" ? r.dst : `${r.type} ${r.dst}`),
     },
     { head: "VIA", cell: (r) => text(r.via) },
@@ -76,29 +82,29 @@ const COLUMNS: Columns = {
     { head: "PROTO", cell: (r) => r.proto },
     { head: "SCOPE", cell: (r) => r.scope, wide: true },
     { head: "SRC", cell: (r) => text(r.src), wide: true },
-    { head: "METRIC", cell: (r) => text(r.metric), wide: true },
+    { head: "METRIC", cell: (r) => text(r.metric), wide: true, key: true },
     { head: "ONLINK", cell: (r) => (r.onlink ? "onlink" : ""), wide: true },
   ],
   neigh: [
-    { head: "NODE", cell: (r) => r.node },
-    { head: "NETNS", cell: netnsOf },
-    { head: "IP", cell: (r) => r.ip },
-    { head: "DEV", cell: (r) => r.dev },
+    { head: "NODE", cell: (r) => r.node, key: true },
+    { head: "NETNS", cell: netnsOf, key: true },
+    { head: "IP", cell: (r) => r.ip, key: true },
+    { head: "DEV", cell: (r) => r.dev, key: true },
     { head: "LLADDR", cell: (r) => text(r.mac) },
     { head: "STATE", cell: (r) => r.state },
   ],
   fdb: [
-    { head: "NODE", cell: (r) => r.node },
-    { head: "DEV", cell: (r) => r.dev },
-    { head: "MAC", cell: (r) => r.mac },
+    { head: "NODE", cell: (r) => r.node, key: true },
+    { head: "DEV", cell: (r) => r.dev, key: true },
+    { head: "MAC", cell: (r) => r.mac, key: true },
     { head: "PORT", cell: (r) => text(r.port) },
     { head: "DST", cell: (r) => text(r.dst) },
     { head: "STATE", cell: (r) => r.state },
   ],
   links: [
-    { head: "NODE", cell: (r) => r.node },
-    { head: "NETNS", cell: netnsOf },
-    { head: "NAME", cell: (r) => r.name },
+    { head: "NODE", cell: (r) => r.node, key: true },
+    { head: "NETNS", cell: netnsOf, key: true },
+    { head: "NAME", cell: (r) => r.name, key: true },
     { head: "KIND", cell: (r) => r.kind },
     { head: "STATE", cell: (r) => r.state },
     { head: "MTU", cell: (r) => text(r.mtu) },
@@ -117,9 +123,8 @@ const COLUMNS: Columns = {
 };
 
 function reasons(drops: Readonly<Record<string, number>>): string {
-  return Object.entries(drops)
-    .map(([reason, count]) => `${reason}=${count}`)
-    .join(",");
+  const counts = Object.entries(drops).map(([reason, count]) => `${reason}=${count}`);
+  return counts.length === 0 ? "0" : counts.join(",");
 }
 
 /** A table of rows: heads, cells, and for each row what tells that it changed. */
@@ -128,6 +133,8 @@ export interface RenderedRows {
   readonly cells: readonly (readonly string[])[];
   /** One text a row without its volatile columns: equal texts mean nothing worth showing has changed. */
   readonly fingerprints: readonly string[];
+  /** One text a row that says which it is. Rows may share one (two entries of one MAC address). */
+  readonly keys: readonly string[];
 }
 
 /** Renders rows of `noun`. */
@@ -135,9 +142,13 @@ export function renderRows(noun: InspectNoun, rows: readonly unknown[], wide: bo
   const all = COLUMNS[noun] as unknown as readonly Column<unknown>[];
   const columns = all.filter((column) => wide || column.wide !== true);
   const lasting = all.filter((column) => column.volatile !== true);
+  const naming = all.filter((column) => column.key === true);
+  const line = (row: unknown, of: readonly Column<unknown>[]): string =>
+    of.map((column) => column.cell(row)).join("\t");
   return {
     head: columns.map((column) => column.head),
     cells: rows.map((row) => columns.map((column) => column.cell(row))),
-    fingerprints: rows.map((row) => lasting.map((column) => column.cell(row)).join("\t")),
+    fingerprints: rows.map((row) => line(row, lasting)),
+    keys: rows.map((row) => line(row, naming)),
   };
 }

@@ -33,14 +33,25 @@ export async function withLab<T>(
 export function readDuration(flag: string, text: string): number {
   const ms = parseDurationMs(text);
   if (ms !== undefined) return ms;
-  throw new PodloomError("PL_USAGE", `${flag} takes a time like 500ms, 60s or 2m, not "${text}"`);
+  throw new PodloomError("PL_USAGE", `${flag} takes a time, not "${text}"`, {
+    remedy: `Write it like 500ms, 60s or 2m: ${flag} 60s.`,
+  });
 }
 
 /** @throws PodloomError PL_USAGE */
 export function readWhole(flag: string, text: string, min: number, max: number): number {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
-  throw new PodloomError("PL_USAGE", `${flag} takes a whole number from ${min} to ${max}, not "${text}"`);
+  throw new PodloomError("PL_USAGE", `${flag} does not take "${text}"`, {
+    remedy: `Write a whole number from ${min} to ${max}.`,
+  });
+}
+
+/** Somebody pressed Ctrl-C in a command that only asks. @param what it says, as a sentence */
+export function interruption(what: string): PodloomError {
+  return new PodloomError("PL_INTERRUPTED", what, {
+    remedy: "The lab runs on; start the command again for a result.",
+  });
 }
 
 /** Ctrl-C and its kin, as calls: `on` hears each; `dispose` restores the default. */

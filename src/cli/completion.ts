@@ -40,7 +40,9 @@ complete -c podloom -n '__fish_seen_subcommand_from up' -s f -l file -r -F`,
 export function completionScript(shell: string): string {
   const script = SCRIPTS[shell as keyof typeof SCRIPTS];
   if (script !== undefined) return script;
-  throw new PodloomError("PL_USAGE", `completion knows ${SHELLS.join(", ")}, not "${shell}"`);
+  throw new PodloomError("PL_USAGE", `there is no completion for "${shell}"`, {
+    remedy: `It takes: ${SHELLS.join(", ")}.`,
+  });
 }
 
 /** What may stand in place of the last of `words` (which may be empty). Never throws. */

@@ -1,7 +1,8 @@
+import { PodloomError } from "../io/podloom-error.ts";
+import { countOf } from "../lab/count-of.ts";
+import { removeDeadLab } from "../lab/dead-lab.ts";
 import { findLab, stopLab } from "../lab/lab-client.ts";
-import { labDirs, removeRunState, removeRuntimeDir } from "../lab/lab-dirs.ts";
-import { type LabHolder, readHolder, runningLabs } from "../lab/lab-lock.ts";
-import { clearOrphans } from "../lab/lab-preflight.ts";
+import { deadLabs, type LabHolder, runningLabs } from "../lab/lab-lock.ts";
 import { type CommandContext, labName } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 import { Progress } from "./progress.ts";
@@ -15,15 +16,46 @@ export async function down(
   cx: CommandContext,
 ): Promise<number> {
   if (flags.all) {
-    const labs = runningLabs(cx.env);
-    if (labs.length === 0) cx.terminal.note("no lab runs");
-    for (const lab of labs) await stopOne(lab, cx);
+    await endAll(cx);
     return ExitCode.DONE;
   }
   const name = labName(flags.name, cx);
-  if (name !== undefined && (await cleanDead(name, cx))) return ExitCode.DONE;
+  const dead = deadLabs(cx.env);
+  const meant = name === undefined ? onlyDead(dead, cx) : dead.find((lab) => lab.name === name);
+  if (meant !== undefined) {
+    await removeOne(meant, cx);
+    return ExitCode.DONE;
+  }
   await stopOne(findLab(cx.env, name), cx);
+  if (name === undefined) for (const lab of dead) cx.terminal.note(leftBehind(lab));
   return ExitCode.DONE;
+}
+
+/** The one that is meant without a name when no lab runs. @throws PodloomError PL_AMBIGUOUS_LAB */
+function onlyDead(dead: readonly LabHolder[], cx: CommandContext): LabHolder | undefined {
+  if (runningLabs(cx.env).length > 0) return undefined;
+  if (dead.length <= 1) return dead[0];
+  const names = dead.map((lab) => lab.name).join(", ");
+  throw new PodloomError(
+    "PL_AMBIGUOUS_LAB",
+    `several labs were left by supervisors that were killed: ${names}`,
+    {
+      remedy: "Say which with podloom down NAME, or clean up after all of them with podloom down --all.",
+    },
+  );
+}
+
+/** Every lab is tried, whatever becomes of the others; the first fault is thrown at the end. */
+async function endAll(cx: CommandContext): Promise<void> {
+  const [running, dead] = [runningLabs(cx.env), deadLabs(cx.env)];
+  if (running.length + dead.length === 0) cx.terminal.note("no lab runs");
+  const faults: unknown[] = [];
+  const each = async (labs: readonly LabHolder[], end: typeof stopOne): Promise<void> => {
+    for (const lab of labs) await end(lab, cx).catch((thrown: unknown) => faults.push(thrown));
+  };
+  await each(running, stopOne);
+  await each(dead, removeOne);
+  if (faults.length > 0) throw faults[0];
 }
 
 async function stopOne(lab: LabHolder, cx: CommandContext): Promise<void> {
@@ -38,16 +70,23 @@ async function stopOne(lab: LabHolder, cx: CommandContext): Promise<void> {
   }
 }
 
-/** Removes what a killed supervisor left. Answers whether there was something. */
-async function cleanDead(name: string, cx: CommandContext): Promise<boolean> {
-  const dirs = labDirs(name, cx.env);
-  const holder = readHolder(dirs.lock);
-  if (holder === undefined || runningLabs(cx.env).some((lab) => lab.name === name)) return false;
-  await clearOrphans(dirs);
-  removeRunState(dirs);
-  removeRuntimeDir(dirs);
-  cx.terminal.note(
-    `the supervisor of "${name}", process ${holder.supervisor.pid}, was dead; what it left is removed`,
-  );
-  return true;
+/** Removes what a killed supervisor left. */
+async function removeOne(lab: LabHolder, cx: CommandContext): Promise<void> {
+  const progress = new Progress(cx.terminal);
+  progress.begin("clean", `what is left of lab "${lab.name}"`);
+  try {
+    const killed = await removeDeadLab(lab, cx.env);
+    const hard = killed === 0 ? "" : `; ${countOf(killed, "process", "processes")} had to be killed`;
+    progress.done(`${wasKilled(lab)}; what it left is removed${hard}`);
+  } finally {
+    progress.end();
+  }
+}
+
+function wasKilled(lab: LabHolder): string {
+  return `the supervisor of "${lab.name}", process ${lab.supervisor.pid}, was killed`;
+}
+
+function leftBehind(lab: LabHolder): string {
+  return `${wasKilled(lab)}: podloom down ${lab.name} removes what it left`;
 }

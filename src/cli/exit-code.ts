@@ -9,8 +9,18 @@ export const ExitCode = {
   INCONCLUSIVE: 3,
   TIMEOUT: 4,
   ENVIRONMENT: 5,
+  /** A fault of podloom's own. */
+  CRASHED: 70,
+  /** 128 + the signal's number, as shells say it. */
+  HUNG_UP: 129,
   INTERRUPTED: 130,
+  TERMINATED: 143,
 } as const;
+
+/** The exit codes as the help says them. */
+export const EXIT_CODES_TEXT =
+  "0 done, 1 failed, 2 usage, 3 inconclusive (the machine was too busy to measure), 4 timed out,\n" +
+  "5 the environment lacks something, 70 a fault of podloom's own, 130 interrupted.";
 
 const USAGE_CODES = new Set(["PL_USAGE", "PL_LAB_FILE", "PL_AMBIGUOUS_LAB", "PL_VERB_ARGS"]);
 /** Codes, and beginnings of codes, that say that the machine or the store lacks something. */
@@ -26,6 +36,7 @@ const ENVIRONMENT = [
   "PL_SOCKET_",
   "PL_STATE_",
   "PL_STORE_",
+  "PL_SUPERVISOR",
   "PL_UNDERLAY_",
 ];
 
@@ -35,6 +46,7 @@ export function exitCodeOf(thrown: unknown): number {
   if (USAGE_CODES.has(thrown.code)) return ExitCode.USAGE;
   if (ENVIRONMENT.some((start) => thrown.code.startsWith(start))) return ExitCode.ENVIRONMENT;
   if (thrown.code === "PL_TIMEOUT") return ExitCode.TIMEOUT;
+  if (thrown.code === "PL_CRASHED") return ExitCode.CRASHED;
   if (thrown.code === "PL_INTERRUPTED") return ExitCode.INTERRUPTED;
   return ExitCode.FAILED;
 }

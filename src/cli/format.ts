@@ -32,6 +32,13 @@ export function formatMs(us: number): string {
   return ms < 100 ? ms.toFixed(1) : ms.toFixed(0);
 }
 
+/** Microseconds as milliseconds in few letters, for cells: `0.42`, `3.2`, `14`, `140`. */
+export function formatMsShort(us: number): string {
+  const ms = us / 1000;
+  if (ms < 0.995) return ms.toFixed(2);
+  return ms < 9.95 ? ms.toFixed(1) : ms.toFixed(0);
+}
+
 /** `1.4s`, `12.0s`, `2m5s`. */
 export function formatElapsed(ms: number): string {
   return ms < 60_000 ? `${(ms / 1000).toFixed(1)}s` : formatAge(ms / 1000);

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { PodloomError } from "../io/podloom-error.ts";
-import { defaultLabSource, LabFileError, type LabSource, parseLabFile } from "../lab/lab-file.ts";
+import { byPosition, defaultLabSource, LabFileError, type LabSource, parseLabFile } from "../lab/lab-file.ts";
 import { applyOverrides, type LabOverrides } from "../lab/lab-overrides.ts";
 import { type Lab, resolveLab } from "../lab/resolve-lab.ts";
 
@@ -24,13 +24,12 @@ export function loadLab(file: string | undefined, overrides: LabOverrides, cwd: 
   const shown = found === "-" ? "(standard input)" : (found ?? "(the default lab)");
   const source = found === undefined ? defaultLabSource() : readSource(found, shown, cwd);
   const changed = applyOverrides(source.file, overrides);
-  if (!changed.ok) throw new PodloomError("PL_USAGE", changed.error);
+  if (!changed.ok) {
+    throw new PodloomError("PL_USAGE", changed.error.message, { remedy: changed.error.remedy });
+  }
   const resolved = resolveLab(changed.value, nameFrom(found));
   if (!resolved.ok)
-    throw new LabFileError(
-      shown,
-      resolved.error.map((fault) => source.locate(fault)),
-    );
+    throw new LabFileError(shown, resolved.error.map((fault) => source.locate(fault)).sort(byPosition));
   return { lab: resolved.value, file: found };
 }
 

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { PodloomError } from "../io/podloom-error.ts";
 import { type LabDirs, labDirs, logPath, stateRoot } from "../lab/lab-dirs.ts";
 import { runningLabs } from "../lab/lab-lock.ts";
+import { isLabName } from "../lab/lab-name.ts";
 import { LogFollower, type LogLine, parseLogLine, sizeOf, tailLines } from "../lab/log-file.ts";
 import { nearestWord } from "../lab/suggestion.ts";
 import { type CommandContext, labName, onSignals } from "./command-context.ts";
@@ -69,7 +70,9 @@ function whichLab(flag: string | undefined, cx: CommandContext): string {
 }
 
 function labsWithLogs(env: CommandContext["env"]): string[] {
-  return entries(stateRoot(env)).filter((name) => entries(labDirs(name, env).logs).length > 0);
+  return entries(stateRoot(env)).filter(
+    (name) => isLabName(name) && entries(labDirs(name, env).logs).length > 0,
+  );
 }
 
 function whichSources(source: string | undefined, dirs: LabDirs): string[] {

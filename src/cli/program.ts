@@ -4,7 +4,7 @@ import { INSPECT_NOUNS, type InspectNoun } from "../control/inspect.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import { nearestWord } from "../lab/suggestion.ts";
 import { type CommandContext, readDuration, readWhole } from "./command-context.ts";
-import { ExitCode } from "./exit-code.ts";
+import { EXIT_CODES_TEXT, ExitCode } from "./exit-code.ts";
 import { OUTPUT_FORMATS, readFormat } from "./output.ts";
 import { versionInfo } from "./version.ts";
 
@@ -48,7 +48,7 @@ export function buildProgram(cx: CommandContext, outcome: Outcome): Command {
 
 const HELP_FOOTER = `
 A flag with a value may also be given as a variable: PODLOOM_UP_TIMEOUT=5m is --timeout 5m of \`up\`.
-Exit codes: 0 done, 1 failed, 2 usage, 4 timed out, 5 the environment lacks something, 130 interrupted.`;
+Exit codes: ${EXIT_CODES_TEXT}`;
 
 type Run = (exitCode: Promise<number>) => Promise<void>;
 
@@ -79,9 +79,6 @@ function addUp(program: Command, cx: CommandContext, run: Run): void {
     .option(
       "--store <store>",
       "embedded, etcd (the one on PATH), or http://host:port[,http://…] of one that runs",
-    )
-    .addOption(
-      new Option("--store-client <client>", "the client of the supervisor and the nodes").choices(["etcd3"]),
     )
     .option("--timeout <time>", "give up when it has not converged by then (default: 1m, and 1s a node)")
     .option("--no-verify", "do not ping every pair")
@@ -134,7 +131,10 @@ function addGet(program: Command, cx: CommandContext, run: Run): void {
     .argument("<noun>", INSPECT_NOUNS.join(", "))
     .option("--node <name>", "as this node sees it")
     .option("-o, --output <format>", OUTPUT_FORMATS.join(", "), "table")
-    .option("-w, --watch", "go on, showing what changes")
+    .option(
+      "-w, --watch",
+      'go on, showing what changes; a row that goes is "- …", in JSON {"removed": row}, in YAML a list `removed`',
+    )
     .option(LAB_FLAG, LAB_TEXT)
     .action((noun: string, options: { node?: string; output: string; watch?: boolean; lab?: string }) => {
       const format = readFormat(options.output);
@@ -147,7 +147,7 @@ function addExec(program: Command, cx: CommandContext, run: Run): void {
   program
     .command("exec")
     .description(
-      "run a command in a pod, or in a node with node/NAME: ping, traceroute, ip, bridge, arp, route, cat",
+      "run a command in a pod, or in a node with node/NAME: ping, traceroute, ip, bridge, arp, route, cat, udp-load, udp-sink",
     )
     .argument("<target>", "a pod, or node/NAME")
     .argument("<command...>", "the command and its arguments, best after --")
@@ -173,7 +173,9 @@ function addLogs(program: Command, cx: CommandContext, run: Run): void {
         options: { follow?: boolean; tail?: string; output: string; lab?: string },
       ) => {
         if (options.output !== "text" && options.output !== "json") {
-          throw new PodloomError("PL_USAGE", `-o takes text or json, not "${options.output}"`);
+          throw new PodloomError("PL_USAGE", `-o does not take "${options.output}"`, {
+            remedy: "It takes: text, json.",
+          });
         }
         const flags = {
           lab: options.lab,
@@ -210,7 +212,7 @@ function addVerify(program: Command, cx: CommandContext, run: Run): void {
   program
     .command("verify")
     .description("ping every ordered pair of pods; beyond 2,000 pairs a sample of them")
-    .option("--count <n>", "pings a pair", "5")
+    .option("--count <n>", "pings a pair; losses count all, RTTs all but the first reply", "5")
     .option("--seed <n>", "seed of the sample", "1")
     .option("-o, --output <format>", "table or json", "table")
     .option(LAB_FLAG, LAB_TEXT)
@@ -279,8 +281,9 @@ function bindEnvironment(program: Command, env: CommandContext["env"]): void {
       const value = env[variable];
       if (value === undefined || value === "") continue;
       if (option.argChoices?.includes(value) === false) {
-        const choices = option.argChoices.join(" or ");
-        throw new PodloomError("PL_USAGE", `the variable ${variable} must be ${choices}, not "${value}"`);
+        throw new PodloomError("PL_USAGE", `the variable ${variable} cannot be "${value}"`, {
+          remedy: `It takes: ${option.argChoices.join(", ")}.`,
+        });
       }
       command.setOptionValueWithSource(option.attributeName(), value, "env");
     }
@@ -299,8 +302,8 @@ function readNoun(text: string): InspectNoun {
   const singular = INSPECT_NOUNS.find((noun) => noun === text || noun === `${text}s`);
   if (singular !== undefined) return singular;
   const near = nearestWord(text, INSPECT_NOUNS);
-  throw new PodloomError("PL_USAGE", `\`get\` knows ${INSPECT_NOUNS.join(", ")}, not "${text}"`, {
-    remedy: near === undefined ? undefined : `Did you mean "${near}"?`,
+  throw new PodloomError("PL_USAGE", `\`get\` does not know "${text}"`, {
+    remedy: near === undefined ? `It knows: ${INSPECT_NOUNS.join(", ")}.` : `Did you mean "${near}"?`,
   });
 }
 

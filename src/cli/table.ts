@@ -39,3 +39,37 @@ export function tableLines(
     .split("\n")
     .map((line) => line.trimEnd());
 }
+
+/** What goes before the first cell of a row that is gone. */
+const REMOVED_MARK = "- ";
+
+/** A table that is printed piece by piece: columns keep their places, and grow when a cell needs it. */
+export class GrowingTable {
+  readonly #widths: number[] = [];
+
+  /** The lines of the next piece. @param head only for the first one @param removed rows that are gone, marked so */
+  lines(
+    head: readonly string[] | undefined,
+    rows: readonly (readonly string[])[],
+    removed: readonly (readonly string[])[] = [],
+  ): string[] {
+    const top = head === undefined ? [] : [head];
+    const gone = removed.map(([first = "", ...rest]) => [REMOVED_MARK + first, ...rest]);
+    this.#grow([...top, ...gone], 0);
+    // The first column has room for the mark from the start, so that the mark moves nothing.
+    this.#grow(rows, REMOVED_MARK.length);
+    const all = [...top, ...gone, ...rows];
+    return tableLines(
+      undefined,
+      all.map((cells) => cells.map((cell, i) => cell.padEnd(this.#widths[i] ?? 0))),
+    );
+  }
+
+  #grow(rows: readonly (readonly string[])[], reserve: number): void {
+    for (const cells of rows) {
+      cells.forEach((cell, i) => {
+        this.#widths[i] = Math.max(this.#widths[i] ?? 0, cell.length + (i === 0 ? reserve : 0));
+      });
+    }
+  }
+}

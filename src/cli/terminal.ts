@@ -49,25 +49,38 @@ export class Terminal {
     this.#err.write(text);
   }
 
-  get outIsTerminal(): boolean {
-    return this.#out.isTTY === true;
-  }
-
+  /** May lines move on stderr? */
   get noteIsTerminal(): boolean {
-    return this.#err.isTTY === true;
+    return this.#isTerminal(this.#err);
   }
 
   get noteColumns(): number {
-    // Some pseudo-terminals say 0.
-    return this.#err.columns || 80;
+    return columnsOf(this.#err);
+  }
+
+  /** How wide the terminal on stdout is; undefined when there is none, and lines may be as long as they like. */
+  get outColumns(): number | undefined {
+    return this.#isTerminal(this.#out) ? columnsOf(this.#out) : undefined;
   }
 
   /** `text` in a style, where the stream shows it. */
   style(stream: "out" | "err", style: Style, text: string): string {
     const sink = stream === "out" ? this.#out : this.#err;
     const plain = this.#env.NO_COLOR !== undefined && this.#env.NO_COLOR !== "";
-    if (plain || sink.isTTY !== true || sink.hasColors?.() === false) return text;
+    if (plain || !this.#isTerminal(sink) || sink.hasColors?.() === false) return text;
     const [on, off] = CODES[style];
     return `\u001b[${on}m${text}\u001b[${off}m`;
   }
+
+  /** A dumb terminal prints what should move the cursor, and the log of a CI job keeps it. */
+  #isTerminal(sink: TextSink): boolean {
+    const { TERM, CI } = this.#env;
+    const ci = CI !== undefined && !["", "0", "false"].includes(CI);
+    return sink.isTTY === true && TERM !== "dumb" && !ci;
+  }
+}
+
+function columnsOf(sink: TextSink): number {
+  // Some pseudo-terminals say 0.
+  return sink.columns || 80;
 }

@@ -1,5 +1,6 @@
 // What `podloom up` shows once the lab is up.
 import type { NodeRow } from "../control/inspect.ts";
+import { countOf } from "../lab/count-of.ts";
 import type { LabClient } from "../lab/lab-client.ts";
 import { runningLabs } from "../lab/lab-lock.ts";
 import type { LabStatus } from "../lab/lab-protocol.ts";
@@ -65,10 +66,11 @@ function nodeTable(nodes: readonly NodeRow[]): string[] {
 
 function placeLines(status: LabStatus, nodes: readonly NodeRow[], pods: number, elapsed: string): string[] {
   const pss = nodes.reduce((sum, node) => sum + (node.pssBytes ?? node.rssBytes ?? 0), 0);
+  const processes = countOf(nodes.length, "node process", "node processes");
   return tableLines(undefined, [
     [
       "lab",
-      `${status.name}: ${nodes.length} node processes, ${pods} pods, ${formatBytes(pss)} of memory, up in ${elapsed}`,
+      `${status.name}: ${processes}, ${countOf(pods, "pod")}, ${formatBytes(pss)} of memory, up in ${elapsed}`,
     ],
     ["network", `${status.network} on ${status.backend}`],
     ["store", status.store.text],

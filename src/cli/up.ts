@@ -1,11 +1,12 @@
 // `podloom up`: starts a lab, waits until it has converged, pings every pair, shows what there is, and stays.
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import { countOf } from "../lab/count-of.ts";
 import { describeEvent } from "../lab/describe-event.ts";
 import { LabClient } from "../lab/lab-client.ts";
 import type { SupervisorEvent } from "../lab/lab-protocol.ts";
 import { type LabRun, launchDetached, launchHere } from "../lab/launch.ts";
 import type { Lab } from "../lab/resolve-lab.ts";
-import { waitForConvergence } from "../measure/convergence.ts";
+import { POD_REMEDY, waitForConvergence } from "../measure/convergence.ts";
 import { measureReachability, REACHABILITY_DEFAULTS, type Reachability } from "../measure/reachability.ts";
 import { type CommandContext, onSignals } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
@@ -36,7 +37,8 @@ export async function up(flags: UpFlags, cx: CommandContext): Promise<number> {
   const overrides = { name: flags.lab, nodes: flags.nodes, pods: flags.pods, store: flags.store };
   const { lab, file } = loadLab(flags.file, overrides, cx.cwd);
   const progress = new Progress(cx.terminal);
-  const what = `${lab.nodes.length} nodes, ${lab.nodes.reduce((sum, node) => sum + node.pods.length, 0)} pods`;
+  const pods = lab.nodes.reduce((sum, node) => sum + node.pods.length, 0);
+  const what = `${countOf(lab.nodes.length, "node")}, ${countOf(pods, "pod")}`;
   cx.terminal.note(`lab "${lab.name}": ${what}, ${lab.backend}, from ${file ?? "the built-in default"}`);
   const session = new UpSession(lab, flags, cx, progress);
   try {
@@ -137,30 +139,35 @@ class UpSession {
       pollMs: POLL_MS,
       signal: this.#abort.signal,
       onProgress: (seen) =>
-        this.#progress.update(`${seen.ready}/${seen.nodes} nodes ready; waiting for ${seen.waitingFor}`),
+        this.#progress.update(
+          `${seen.ready}/${countOf(seen.nodes, "node")} ready; waiting for ${seen.waitingFor}`,
+        ),
     });
+    if (result.hopeless) {
+      throw new PodloomError("PL_POD_REFUSED", `not converged: ${result.waitingFor}`, { remedy: POD_REMEDY });
+    }
     if (!result.converged) {
       throw new PodloomError(
         "PL_TIMEOUT",
-        `not converged after ${formatElapsed(timeoutMs)}: ${result.ready} of ${nodes} nodes ready; waiting for ${result.waitingFor}`,
-        { remedy: "The logs say more; --timeout 5m waits longer." },
+        `not converged after ${formatElapsed(timeoutMs)}: ${result.ready} of ${countOf(nodes, "node")} ready; waiting for ${result.waitingFor}`,
+        { remedy: `\`podloom logs --lab ${this.#lab.name}\` says more; --timeout 5m waits longer.` },
       );
     }
-    this.#progress.done(`${nodes} nodes agree on ${result.leases} leases`);
+    const agree = nodes === 1 ? "agrees" : "agree";
+    this.#progress.done(`${countOf(nodes, "node")} ${agree} on ${countOf(result.leases, "lease")}`);
   }
 
   async #verify(client: LabClient): Promise<Reachability> {
     const { pods, missing } = await listPods(client);
     for (const { node, why } of missing) this.#progress.note(`node ${node} could not be asked: ${why}`);
-    this.#progress.begin("pings", `${pods.length} pods`);
+    this.#progress.begin("pings", countOf(pods.length, "pod"));
     const result = await measureReachability(client, pods, {
       ...REACHABILITY_DEFAULTS,
       signal: this.#abort.signal,
       onProgress: (done, pairs) => this.#progress.update(`${done}/${pairs} ordered pod pairs`),
     });
-    this.#progress.done(
-      `${result.pairs.length} ordered pod pairs, ${result.sent - result.received} pings lost`,
-    );
+    const lost = countOf(result.sent - result.received, "ping");
+    this.#progress.done(`${countOf(result.pairs.length, "ordered pod pair")}, ${lost} lost`);
     return result;
   }
 
@@ -224,5 +231,9 @@ class UpSession {
 }
 
 function interruption(): PodloomError {
-  return new PodloomError("PL_INTERRUPTED", "interrupted before the lab was up; everything has been stopped");
+  return new PodloomError(
+    "PL_INTERRUPTED",
+    "interrupted before the lab was up; everything has been stopped",
+    { remedy: "Start it again with: podloom up" },
+  );
 }

@@ -1,8 +1,9 @@
 import { PodloomError } from "../io/podloom-error.ts";
+import { countOf } from "../lab/count-of.ts";
 import { measureReachability, REACHABILITY_DEFAULTS } from "../measure/reachability.ts";
-import { type CommandContext, onSignals, withLab } from "./command-context.ts";
+import { type CommandContext, interruption, onSignals, withLab } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
-import { listPods } from "./lab-view.ts";
+import { listPods, type PodList } from "./lab-view.ts";
 import { Progress } from "./progress.ts";
 import { printReachability } from "./reachability-view.ts";
 
@@ -19,11 +20,10 @@ export function verify(flags: VerifyFlags, cx: CommandContext): Promise<number> 
   return withLab(flags.lab, cx, async (client) => {
     const progress = new Progress(cx.terminal);
     const abort = new AbortController();
-    const signals = onSignals(() => abort.abort(new PodloomError("PL_INTERRUPTED", "interrupted")));
+    const signals = onSignals(() => abort.abort(interruption("interrupted before every pair was pinged")));
     try {
       const { pods, missing } = await listPods(client);
-      if (pods.length < 2)
-        throw new PodloomError("PL_NO_POD", `there are ${pods.length} pods; a pair needs two`);
+      if (pods.length < 2) throw tooFewPods(pods.length, missing);
       progress.begin("pings", `${pods.length} pods`);
       const result = await measureReachability(client, pods, {
         ...REACHABILITY_DEFAULTS,
@@ -43,5 +43,13 @@ export function verify(flags: VerifyFlags, cx: CommandContext): Promise<number> 
       progress.end();
       signals.dispose();
     }
+  });
+}
+
+function tooFewPods(count: number, missing: PodList["missing"]): PodloomError {
+  const verb = count === 1 ? "is" : "are";
+  const silent = missing.map(({ node, why }) => `; node ${node} could not be asked: ${why}`).join("");
+  return new PodloomError("PL_NO_POD", `there ${verb} ${countOf(count, "pod")}; a pair needs two${silent}`, {
+    remedy: "`podloom get nodes -o wide` shows what runs; more pods: podloom up --nodes 2 --pods 2.",
   });
 }

@@ -1,6 +1,7 @@
 import { PodloomError } from "../io/podloom-error.ts";
-import { waitForConvergence } from "../measure/convergence.ts";
-import { type CommandContext, onSignals, withLab } from "./command-context.ts";
+import { countOf } from "../lab/count-of.ts";
+import { POD_REMEDY, waitForConvergence } from "../measure/convergence.ts";
+import { type CommandContext, interruption, onSignals, withLab } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 import { formatElapsed } from "./format.ts";
 import { lookAt } from "./lab-view.ts";
@@ -20,7 +21,9 @@ export function wait(flags: WaitFlags, cx: CommandContext): Promise<number> {
   return withLab(flags.lab, cx, async (client) => {
     const progress = new Progress(cx.terminal);
     const abort = new AbortController();
-    const signals = onSignals(() => abort.abort(new PodloomError("PL_INTERRUPTED", "interrupted")));
+    const signals = onSignals(() =>
+      abort.abort(interruption(`interrupted before the lab was ${flags.goal}`)),
+    );
     progress.begin("wait", `for ${flags.goal}`);
     try {
       const result = await waitForConvergence((withStore) => lookAt(client, withStore), {
@@ -29,19 +32,28 @@ export function wait(flags: WaitFlags, cx: CommandContext): Promise<number> {
         pollMs: POLL_MS,
         signal: abort.signal,
         onProgress: (seen) =>
-          progress.update(`${seen.ready}/${seen.nodes} nodes ready; waiting for ${seen.waitingFor}`),
+          progress.update(
+            `${seen.ready}/${countOf(seen.nodes, "node")} ready; waiting for ${seen.waitingFor}`,
+          ),
       });
       progress.end();
+      if (result.hopeless) {
+        throw new PodloomError("PL_POD_REFUSED", `never ${flags.goal}: ${result.waitingFor}`, {
+          remedy: POD_REMEDY,
+        });
+      }
       if (!result.converged) {
         const after = formatElapsed(flags.timeoutMs);
         throw new PodloomError(
           "PL_TIMEOUT",
           `not ${flags.goal} after ${after}: waiting for ${result.waitingFor}`,
+          {
+            remedy: "`podloom get nodes -o wide` and `podloom logs` say more; --timeout 5m waits longer.",
+          },
         );
       }
-      cx.terminal.print(
-        `${flags.goal}: ${result.nodes} nodes${flags.goal === "converged" ? `, ${result.leases} leases` : ""}`,
-      );
+      const agreed = flags.goal === "converged" ? `, ${countOf(result.leases, "lease")}` : "";
+      cx.terminal.print(`${flags.goal}: ${countOf(result.nodes, "node")}${agreed}`);
       return ExitCode.DONE;
     } finally {
       progress.end();

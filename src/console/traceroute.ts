@@ -19,9 +19,10 @@ import type { TracerouteOptions } from "./traceroute-options.ts";
 /** Where UDP probes start; each takes the next port. */
 const FIRST_PORT = 33434;
 /**
- * The next hop's probes follow this long after a hop's; and until anything at all was answered, only after a silence in
- * which a dead neighbour shows. A cold neighbour entry, here or on the way, keeps only three packets: sent all at once, the
- * first probes would be lost to our own haste.
+ * The next hop's probes follow this long after a hop's; those of the second hop, as long as nothing was answered, only after
+ * a silence in which a dead neighbour shows. A cold neighbour entry, here or on the way, keeps only three packets: sent all
+ * at once, the first probes would be lost to our own haste. Later hops do not wait: a way on which nobody answers takes its
+ * half a minute, as with the real one, and not minutes.
  */
 const HOP_GAP_US = MS_US;
 const FIRST_ANSWER_US = 3_500 * MS_US;
@@ -152,7 +153,8 @@ export class Traceroute implements Command {
       if (probe.sentAt === undefined) {
         const firstOfHop = n % queries === 0;
         if (firstOfHop && now < this.#nextHopAt) break;
-        if (firstOfHop) this.#nextHopAt = now + (this.#answered ? HOP_GAP_US : FIRST_ANSWER_US);
+        const cold = n === this.#firstProbe() && !this.#answered;
+        if (firstOfHop) this.#nextHopAt = now + (cold ? FIRST_ANSWER_US : HOP_GAP_US);
         if (!this.#send(n, now)) return;
       }
       pending++;

@@ -20,7 +20,7 @@ const ONE_BY_ONE_MAX = 24;
 
 /** How to measure. */
 export interface ReachabilityOptions {
-  /** Pings a pair. The first one resolves addresses on the way; its time is left out of the statistics. */
+  /** Pings a pair. The first reply waits for addresses to be resolved on the way; unless it is the only one, its time is not counted. */
   readonly count: number;
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -48,7 +48,7 @@ export interface PairResult {
   readonly to: string;
   readonly sent: number;
   readonly received: number;
-  /** Without the first; undefined when nothing came back. */
+  /** Without the first reply, unless {@link Reachability.firstReplyCounted}; undefined when nothing came back. */
   readonly rtt: RttSummary | undefined;
   /** Why, in ping's words, where the stack said so. */
   readonly error: string | undefined;
@@ -66,6 +66,8 @@ export interface Reachability {
   readonly received: number;
   /** Pairs of which not every ping came back. */
   readonly pairsWithLoss: number;
+  /** Does `rtt` count the first reply of each pair? Only when one ping a pair was sent. */
+  readonly firstReplyCounted: boolean;
   readonly rtt: RttSummary | undefined;
 }
 
@@ -105,6 +107,7 @@ export async function measureReachability(
     sent: pairs.reduce((sum, pair) => sum + pair.sent, 0),
     received: pairs.reduce((sum, pair) => sum + pair.received, 0),
     pairsWithLoss: pairs.filter((pair) => pair.received < pair.sent).length,
+    firstReplyCounted: options.count === 1,
     rtt: summarize(samples),
   };
 }

@@ -150,6 +150,33 @@ describe("exec", () => {
     expect(end.stdout).toMatch(/ping statistics/);
     expect(end.code).toBe(0);
   });
+
+  test("SIGTERM leaves at once", async () => {
+    const ping = box.start("exec", "node1-pod1", "--", "ping", pod("node2-pod1").ip);
+    await ping.until(/icmp_seq=1/);
+    ping.child.kill("SIGTERM");
+    const end = await ping.finished;
+    expect(end).toMatchObject({ code: 143, signal: null, stderr: "" });
+  });
+
+  test("a node that hangs holds nobody: Ctrl-C leaves with 130 and says why", async () => {
+    const [node] = (await box.rows<NodeRow>("nodes")).filter((row) => row.name === "node3");
+    const pid = node?.pid as number;
+    const ping = box.start("exec", "node3-pod1", "--", "ping", pod("node2-pod1").ip);
+    await ping.until(/icmp_seq=1/);
+    process.kill(pid, "SIGSTOP");
+    try {
+      ping.child.kill("SIGINT");
+      const end = await ping.finished;
+      expect(end).toMatchObject({
+        code: 130,
+        stderr: expect.stringMatching(/the node does not answer.*\[PL_INTERRUPTED\]\n {2}/),
+      });
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+    await box.ok("wait", "--for=converged", "--timeout", "30s");
+  });
 });
 
 test("a lease that is written by hand is installed on every node within a second, and removed as fast", async () => {
@@ -188,18 +215,46 @@ test("a lease that is written by hand is installed on every node within a second
   }
 });
 
-test("a malformed lease harms nobody", async () => {
+test("a lease that nodes rightly ignore harms nobody, and nobody waits for it", async () => {
   const client = await LabClient.connect(findLab(box.env, undefined));
   const { store } = await client.ask("status", { withStore: false });
   const etcd = new Etcd3Transport({ endpoints: store.endpoints });
+  const prefix = "/coreos.com/network/subnets/";
+  const [own] = (await box.rows<NodeRow>("nodes")).map((node) => node.subnet as string);
+  const lease = (publicIp: string, vtepMac?: string): string =>
+    JSON.stringify({
+      PublicIP: publicIp,
+      PublicIPv6: null,
+      BackendType: "vxlan",
+      ...(vtepMac === undefined ? {} : { BackendData: { VNI: 1, VtepMAC: vtepMac } }),
+    });
+  const values: Readonly<Record<string, string>> = {
+    "10.244.201.0-24": "{ not json",
+    nonsense: "\xff\xfe",
+    // Without a VTEP's MAC.
+    "10.244.202.0-24": lease("192.168.221.50"),
+    // Within the subnet of one node: the others install it.
+    [own?.replace(".0/24", ".128-25") as string]: lease("192.168.221.51", "c6:d2:32:6f:8f:51"),
+    // Host bits in the key.
+    "10.244.203.7-24": lease("192.168.221.52", "c6:d2:32:6f:8f:52"),
+    // The address of one node: the others install it.
+    "10.244.204.0-24": lease("192.168.221.2", "c6:d2:32:6f:8f:53"),
+    // Another backend's.
+    "10.244.205.0-24": '{"PublicIP":"192.168.221.54","PublicIPv6":null,"BackendType":"host-gw"}',
+  };
   try {
-    await etcd.put("/coreos.com/network/subnets/10.244.201.0-24", Buffer.from("{ not json"), NO_LEASE);
-    await etcd.put("/coreos.com/network/subnets/nonsense", Buffer.from("\xff\xfe", "latin1"), NO_LEASE);
-    expect(await box.ok("verify", "--count", "2")).toMatch(/30\/30 ordered pod pairs reachable/);
+    for (const [name, value] of Object.entries(values)) {
+      await etcd.put(prefix + name, Buffer.from(value, "latin1"), NO_LEASE);
+    }
     await box.ok("wait", "--for=converged", "--timeout", "5s");
+    expect(await box.ok("verify", "--count", "2")).toMatch(/30\/30 ordered pod pairs reachable/);
+    const everybodys = ["10.244.201.0/24", "10.244.202.0/24", "10.244.203.0/24", "10.244.205.0/24"];
+    const ignored = (await box.rows<NodeRow>("nodes")).map((node) => new Set(node.ignored));
+    expect(ignored[0]).toEqual(new Set([...everybodys, own?.replace(".0/24", ".128/25"), "10.244.204.0/24"]));
+    expect(ignored[1]).toEqual(new Set(everybodys));
+    expect(await box.ok("get", "nodes", "-o", "wide")).toContain("10.244.204.0/24");
   } finally {
-    await etcd.delete({ key: "/coreos.com/network/subnets/10.244.201.0-24", rangeEnd: undefined });
-    await etcd.delete({ key: "/coreos.com/network/subnets/nonsense", rangeEnd: undefined });
+    for (const name of Object.keys(values)) await etcd.delete({ key: prefix + name, rangeEnd: undefined });
     await etcd.close();
     await client.close();
   }
@@ -230,11 +285,40 @@ test("get -w shows all rows, then each that changes", async () => {
   ).toEqual(pods.map((row) => row.name));
 });
 
+test("get -w says what went: a lease that is deleted takes its route along", async () => {
+  const client = await LabClient.connect(findLab(box.env, undefined));
+  const { store } = await client.ask("status", { withStore: false });
+  const etcd = new Etcd3Transport({ endpoints: store.endpoints });
+  const key = "/coreos.com/network/subnets/10.244.203.0-24";
+  const value =
+    '{"PublicIP":"192.168.221.98","PublicIPv6":null,"BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"c6:d2:32:6f:8f:45"}}';
+  const table = box.start("get", "routes", "--node", "node1", "-w");
+  const json = box.start("get", "routes", "--node", "node1", "-w", "-o", "json");
+  try {
+    await Promise.all([table.until(/cni0/), json.until(/cni0/)]);
+    await etcd.put(key, Buffer.from(value), NO_LEASE);
+    const route = /^node1 +\(host\) +10\.244\.203\.0\/24 +10\.244\.203\.0 +flannel\.1/m;
+    await Promise.all([table.until(route), json.until(/^\{"node":"node1".*"10\.244\.203\.0\/24"/m)]);
+    await etcd.delete({ key, rangeEnd: undefined });
+    await table.until(/^- node1 +\(host\) +10\.244\.203\.0\/24/m);
+    await json.until(/^\{"removed":\{"node":"node1".*"10\.244\.203\.0\/24"/m);
+  } finally {
+    await etcd.delete({ key, rangeEnd: undefined });
+    await etcd.close();
+    await client.close();
+    for (const { child } of [table, json]) child.kill("SIGINT");
+  }
+  // Every line has its columns where the head has them.
+  const [head = "", ...lines] = (await table.finished).stdout.trimEnd().split("\n");
+  for (const line of lines) expect(line.slice(0, head.indexOf("NETNS"))).toMatch(/^(- )?node1 +$/);
+  expect((await json.finished).code).toBe(0);
+});
+
 test("verify -o json counts every pair", async () => {
   const { items, summary } = JSON.parse(await box.ok("verify", "-o", "json", "--count", "2")) as {
     items: unknown[];
-    summary: { sent: number; received: number; pairsWithLoss: number };
+    summary: { sent: number; received: number; pairsWithLoss: number; firstReplyCounted: boolean };
   };
   expect(items).toHaveLength(30);
-  expect(summary).toMatchObject({ sent: 60, received: 60, pairsWithLoss: 0 });
+  expect(summary).toMatchObject({ sent: 60, received: 60, pairsWithLoss: 0, firstReplyCounted: false });
 });

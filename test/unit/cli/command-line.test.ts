@@ -62,22 +62,36 @@ describe("usage", () => {
     ["a mistyped flag", ["up", "--nodse", "3"], 2, /unknown option '--nodse'[\s\S]*Did you mean --nodes/],
     ["no command", [], 2, /Usage: podloom/],
     ["a missing noun", ["get"], 2, /missing required argument 'noun'/],
-    ["a mistyped noun", ["get", "podz"], 2, /not "podz"[\s\S]*Did you mean "pods"/],
+    ["a mistyped noun", ["get", "podz"], 2, /does not know "podz"[\s\S]*Did you mean "pods"/],
     [
       "a format that does not exist",
       ["get", "pods", "-o", "xml"],
       2,
-      /-o takes table, wide, json, yaml, not "xml"/,
+      /-o does not take "xml"[\s\S]*table, wide, json, yaml\./,
     ],
-    ["a time that is none", ["wait", "--timeout", "soon"], 2, /--timeout takes a time like .*not "soon"/],
+    [
+      "a time that is none",
+      ["wait", "--timeout", "soon"],
+      2,
+      /--timeout takes a time, not "soon"[\s\S]*like 500ms, 60s or 2m/,
+    ],
     [
       "a number that is none",
       ["up", "--nodes", "many"],
       2,
-      /--nodes takes a whole number from 1 to 2000, not "many"/,
+      /--nodes does not take "many"[\s\S]*a whole number from 1 to 2000\./,
     ],
     ["an unknown goal", ["wait", "--for", "happiness"], 2, /Allowed choices are converged, ready/],
-    ["an unknown shell", ["completion", "tcsh"], 2, /completion knows bash, zsh, fish/],
+    ["an unknown shell", ["completion", "tcsh"], 2, /no completion for "tcsh"[\s\S]*bash, zsh, fish\./],
+    ["a noun like none", ["get", "quark"], 2, /does not know "quark"\S* [\s\S]*It knows: nodes, pods/],
+    ["a format of logs", ["logs", "-o", "xml"], 2, /-o does not take "xml"[\s\S]*It takes: text, json\./],
+    [
+      "a store without a port",
+      ["up", "--store", "http://h"],
+      2,
+      /--store takes .*not "http:\/\/h"[\s\S]*http:\/\/h:2379/,
+    ],
+    ["a flag that went", ["up", "--store-client", "etcd3"], 2, /unknown option '--store-client'/],
     ["a lab file that is absent", ["up", "-f", "none.yaml"], 2, /none.yaml: there is no such file/],
     ["exec without a command", ["exec", "web"], 2, /missing required argument 'command'/],
     ["no lab", ["get", "pods"], 1, /no lab runs[\s\S]*podloom up/],
@@ -88,6 +102,8 @@ describe("usage", () => {
       const result = await podloom(...argv);
       expect(result.err).toMatch(message);
       expect(result).toMatchObject({ code, out: "" });
+      // Whatever podloom itself complains of, the line below says what to do.
+      if (/\[PL_\w+\]$/m.test(result.err)) expect(result.err).toMatch(/\[PL_\w+\]\n {2}\S.*\.?\n$/);
     });
   }
 
@@ -115,6 +131,14 @@ describe("usage", () => {
     });
   });
 
+  test("help names every exit code and every command of exec", async () => {
+    expect((await podloom("--help")).out.replaceAll(/\s+/g, " ")).toMatch(
+      /0 done, 1 failed, 2 usage, 3 inconclusive .*, 4 timed out, 5 .*, 70 .*, 130 interrupted/,
+    );
+    const text = (await podloom("exec", "--help")).out.replaceAll(/\s+/g, " ");
+    expect(text).toContain("ping, traceroute, ip, bridge, arp, route, cat, udp-load, udp-sink");
+  });
+
   test("a flag may come from the environment", async () => {
     env.PODLOOM_WAIT_TIMEOUT = "soon";
     expect((await podloom("wait")).err).toMatch(/not "soon"/);
@@ -122,7 +146,7 @@ describe("usage", () => {
     env.PODLOOM_WAIT_FOR = "happiness";
     expect(await podloom("wait")).toMatchObject({
       code: 2,
-      err: expect.stringMatching(/PODLOOM_WAIT_FOR must be/),
+      err: expect.stringMatching(/PODLOOM_WAIT_FOR cannot be "happiness"[\s\S]*converged, ready\./),
     });
   });
 
@@ -160,7 +184,7 @@ describe("completion", () => {
   test("of commands, nouns, flags and their values", async () => {
     expect(await complete("v")).toEqual(["verify", "version"]);
     expect(await complete("get", "n")).toEqual(["nodes", "neigh"]);
-    expect(await complete("up", "--sto")).toEqual(["--store", "--store-client"]);
+    expect(await complete("up", "--sto")).toEqual(["--store"]);
     expect(await complete("get", "pods", "-o", "")).toEqual(["table", "wide", "json", "yaml"]);
     expect(await complete("")).not.toContain("__supervise");
   });
@@ -217,7 +241,8 @@ describe("rows", () => {
     store: "Synced",
     rxPackets: 1,
     txPackets: 2,
-    drops: 0,
+    drops: { VXLAN_VNI_NOT_FOUND: 6, NEIGH_FAILED: 1 },
+    ignored: ["10.244.9.0/24"],
     rssBytes: 46_137_344,
     restarts: 0,
     ageSec: 61,
@@ -228,7 +253,9 @@ describe("rows", () => {
       "NAME    STATUS   UNDERLAY       SUBNET          PODS   PEERS   PID   RSS    RESTARTS   AGE\n" +
         "node1   Ready    192.168.56.2   10.244.1.0/24   2      2       7     44Mi   0          61s",
     );
-    expect(renderItems("nodes", [row], "wide")).toMatch(/VTEP-MAC/);
+    const [head, cells] = renderItems("nodes", [row], "wide").split("\n") as [string, string];
+    expect(cells.slice(head.indexOf("DROPS"))).toMatch(/^VXLAN_VNI_NOT_FOUND=6,NEIGH_FAILED=1 /);
+    expect(cells.slice(head.indexOf("IGNORED-LEASES"))).toMatch(/^10\.244\.9\.0\/24 /);
     expect(JSON.parse(renderItems("nodes", [row], "json"))).toEqual({ items: [row] });
     expect(parse(renderItems("nodes", [row], "yaml"))).toEqual({ items: [row] });
   });

@@ -51,9 +51,14 @@ test("a table has no lines, no trailing blanks, and columns as wide as their wid
 });
 
 describe("a terminal", () => {
-  const said = (isTTY: boolean, env: Record<string, string>, act: (terminal: Terminal) => void): string => {
+  const said = (
+    isTTY: boolean,
+    env: Record<string, string>,
+    act: (terminal: Terminal) => void,
+    columns = 80,
+  ): string => {
     let text = "";
-    const sink = { write: (more: string) => (text += more), isTTY, columns: 80, hasColors: () => isTTY };
+    const sink = { write: (more: string) => (text += more), isTTY, columns, hasColors: () => isTTY };
     act(new Terminal(sink, sink, env));
     return text;
   };
@@ -71,5 +76,42 @@ describe("a terminal", () => {
     ).toBe("x\n");
     const piped = said(false, {}, step);
     expect(piped).toMatch(/^✔ store {7}ready {2}0\.\ds\n$/);
+  });
+
+  test("that is dumb, or only the log of a CI job, is none: no colour, no moving line, no width", () => {
+    for (const env of [{ TERM: "dumb" }, { CI: "true" }, { CI: "1", TERM: "xterm" }]) {
+      expect(said(true, env, step)).toMatch(/^✔ store {7}ready {2}0\.\ds\n$/);
+      said(true, env, (terminal) => {
+        expect([terminal.noteIsTerminal, terminal.outColumns]).toEqual([false, undefined]);
+        expect(terminal.style("out", "red", "x")).toBe("x");
+      });
+    }
+    for (const env of [{ TERM: "xterm" }, { CI: "" }, { CI: "false" }])
+      expect(said(true, env, step)).toContain("\u001b[K");
+  });
+
+  /** The moving lines of a step, without what clears them. */
+  const drawn = (columns: number): string[] =>
+    said(
+      true,
+      {},
+      (terminal) => {
+        const progress = new Progress(terminal);
+        progress.begin("nodes", "x".repeat(60));
+        progress.end();
+      },
+      columns,
+    ).split("\r\u001b[K");
+
+  test("that is narrow cuts the moving line, so that it stays one line and can be cleared", () => {
+    expect(drawn(20)[0]).toBe("⠙ nodes       xxxxx");
+    expect(drawn(20)[0]).toHaveLength(19);
+    expect(drawn(60)[0]).toHaveLength(59);
+    expect(drawn(200)[0]).toBe(`⠙ nodes       ${"x".repeat(60)}`);
+  });
+
+  test("that says it has no columns is taken for one of 80", () => {
+    expect(drawn(0)[0]).toBe(drawn(80)[0]);
+    said(true, {}, (terminal) => expect([terminal.noteColumns, terminal.outColumns]).toEqual([80, 80]), 0);
   });
 });

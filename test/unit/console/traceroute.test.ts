@@ -1,6 +1,7 @@
 // What Debian's traceroute 2.1.2 printed for the same command lines over the same topology; times are the virtual clock's.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { prefix } from "../../../src/base/ipv4-addr.ts";
+import { SEC_US } from "../../../src/base/time.ts";
 import type { Netns } from "../../../src/stack/netns.ts";
 import { ReferenceLab } from "../../support/reference-lab.ts";
 
@@ -81,6 +82,18 @@ test("a lost probe is given up after three times the time of its hop", () => {
   const began = lab.now;
   expect(traceroute("-n 10.244.2.2").stdout).toContain("\n 2  10.244.2.0  0.200 ms *  0.200 ms\n");
   expect(lab.now - began).toBeLessThan(10_000);
+});
+
+test("thirty hops of silence take half a minute, as with the real one, and not minutes", () => {
+  lab.nodes[0].netns.addRoute({ dst: prefix("10.8.0.0/16"), type: "blackhole" }, lab.now);
+  const began = lab.now;
+  const { stdout, exitCode } = traceroute("-n 10.8.1.1");
+  expect(stdout.match(/^ ?\d+ {2}\* \* \*$/gm)).toHaveLength(30);
+  expect(exitCode).toBe(0);
+  // 90 probes of 5 s each, 16 at once; the second hop waits for a sign of life.
+  const tookSec = (lab.now - began) / SEC_US;
+  expect(tookSec).toBeGreaterThanOrEqual(30);
+  expect(tookSec).toBeLessThan(35);
 });
 
 test("somebody who listens and answers ends the way, too", () => {

@@ -85,6 +85,7 @@ describe("measureReachability", () => {
       sent: 18,
       received: 15,
       pairsWithLoss: 1,
+      firstReplyCounted: false,
     });
     expect(result.rtt).toMatchObject({ count: 10, minUs: 100, medianUs: 200, maxUs: 300 });
     expect(result.pairs[0]).toEqual({
@@ -95,6 +96,13 @@ describe("measureReachability", () => {
       rtt: undefined,
       error: "Destination Host Unreachable",
     });
+  });
+
+  test("one ping a pair is the one that counts", async () => {
+    const probe = (args: ProbeArgs): Promise<ProbeResult[]> =>
+      Promise.resolve(args.targets.map((t) => reply(t, [700])));
+    const result = await measureReachability({ probe }, pods(2), { ...options, count: 1 });
+    expect(result).toMatchObject({ firstReplyCounted: true, rtt: { count: 2, medianUs: 700 } });
   });
 
   test("what was not even tried counts as lost", async () => {
