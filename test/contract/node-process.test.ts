@@ -312,7 +312,7 @@ describe("the end", () => {
 
   test("a store that stands still does not hold it up for more than its bound", async () => {
     const a = await new Node(2).ready();
-    store.pause();
+    await store.pause();
     try {
       const since = performance.now();
       a.child.kill("SIGTERM");

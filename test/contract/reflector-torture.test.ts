@@ -190,7 +190,7 @@ describe.each(KINDS)("reflectors over %s", (kind) => {
           relay.frozen = false;
         },
         async () => {
-          store.pause();
+          await store.pause();
           await sleep(200 + below(rng, 800));
           store.resume();
         },

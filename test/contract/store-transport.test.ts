@@ -521,7 +521,7 @@ for (const kind of STORES) {
             const revision = await client.put(`${prefix}k`, "1");
             await client.watch(1, under(prefix), revision + 1);
             const { lease } = await client.expect("leaseGranted", { t: "leaseGrant", ttlSec: 60 });
-            server.pause();
+            await server.pause();
             try {
               const since = performance.now();
               client.driver.perform({ t: "watchOpen", watch: 2, range: under(prefix), startRevision: 0 });

@@ -2,7 +2,7 @@
 // whatever becomes of it (`--control-stdin` for ours, PR_SET_PDEATHSIG for etcd), and its folder is removed.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -98,8 +98,12 @@ export class StoreProcess {
   }
 
   /** SIGSTOP: the process is there, its sockets are open, nothing answers. */
-  pause(): void {
-    this.#child?.kill("SIGSTOP");
+  async pause(): Promise<void> {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
+    process.kill(pid, "SIGSTOP");
+    // The signal is taken when the system gets round to it: until all its threads have stopped, one may still answer.
+    while (!stopped(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
   resume(): void {
@@ -280,5 +284,17 @@ export async function etcdctl(
     return await child.exit();
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Has every thread of the process stopped? One that is gone has, too. */
+function stopped(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((task) => {
+      const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, "utf8");
+      return "TtXZ".includes(stat.slice(stat.lastIndexOf(")") + 2)[0] as string);
+    });
+  } catch {
+    return true;
   }
 }
