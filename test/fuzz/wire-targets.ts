@@ -1,12 +1,16 @@
 import { DropReason } from "../../src/base/drop-reason.ts";
 import * as arp from "../../src/wire/arp.ts";
+import * as bfd from "../../src/wire/bfd.ts";
 import * as ethernet from "../../src/wire/ethernet.ts";
 import * as icmp from "../../src/wire/icmp.ts";
 import * as ipv4 from "../../src/wire/ipv4.ts";
+import * as pcapng from "../../src/wire/pcapng.ts";
+import { formatBfd } from "../../src/wire/pretty/bfd.ts";
 import { FramePrinter } from "../../src/wire/pretty/frame.ts";
 import * as tcp from "../../src/wire/tcp.ts";
 import * as udp from "../../src/wire/udp.ts";
 import * as vxlan from "../../src/wire/vxlan.ts";
+import { bytesOf } from "../support/dissect.ts";
 import { bgpTargets } from "./bgp-targets.ts";
 import type { FuzzTarget, Reader } from "./harness.ts";
 import { frames, repairFrame, repairPacket } from "./seeds.ts";
@@ -35,6 +39,26 @@ function print(one: (printer: FramePrinter, view: DataView, end: number) => stri
 const packets = frames.filter((f) => f[12] === 8 && f[13] === 0).map((f) => f.subarray(14));
 const segments = packets.map((p) => p.subarray(((p[0] as number) & 15) * 4));
 const udpSegments = segments.filter((_, i) => packets[i]?.[9] === 17);
+
+/** Of a session that looks for its neighbour, of one that is Up, and an authenticated one with two octets behind it. */
+const bfdPackets = [
+  "2040031863c53ff600000000000f4240000493e000000000",
+  "20e0031817bf7d2363c53ff6000493e0000493e000000000",
+  "20c4031c17bf7d2363c53ff6000493e0000493e00000000001040161a5a5",
+].map(bytesOf);
+
+/** A capture file with one block of each kind. */
+function captureFile(): Uint8Array {
+  const packet = new Uint8Array(pcapng.packetBlockLen(5));
+  pcapng.emitPacket(new DataView(packet.buffer), 0, 0, 2 ** 40, 5, "in");
+  const parts = [
+    pcapng.emitSection("a"),
+    pcapng.emitInterface(pcapng.LinkType.ETHERNET, "eth0", "b"),
+    packet,
+    pcapng.emitStatistics(0, 1, { received: 1, dropped: 0 }),
+  ];
+  return Uint8Array.from(parts.flatMap((part) => [...part]));
+}
 
 /**
  * Every `check` of wire/, with all accessors after it when it is content: an accessor that fails then throws. A new codec
@@ -131,6 +155,24 @@ export const wireTargets: readonly FuzzTarget[] = [
       const marks = Number(vxlan.dontLearn(view, 0)) + 2 * Number(vxlan.policyApplied(view, 0));
       return `${vxlan.vni(view, 0)} ${bits} ${marks} ${vxlan.hasGroupPolicy(view, 0)} ${vxlan.groupPolicyId(view, 0)}`;
     }),
+  },
+  {
+    name: "bfd",
+    seeds: bfdPackets,
+    create: reader((view, end) => {
+      const text = formatBfd(view, 0, end, end);
+      const fault = bfd.check(view, 0, end);
+      if (fault !== undefined) return `${text} ${fault}`;
+      const packet = bfd.parse(view, 0);
+      if (packet.myDiscriminator === 0 || packet.detectMult === 0) throw new Error("check let it pass");
+      const rest = [bfd.version(view, 0), bfd.len(view, 0), bfd.requiredMinEchoRxUs(view, 0)];
+      return `${text} ${JSON.stringify(packet)} ${rest.join(" ")} ${bfd.authenticated(view, 0)} ${bfd.diagName(packet.diag)}`;
+    }),
+  },
+  {
+    name: "pcapng",
+    seeds: [captureFile()],
+    create: () => (bytes, end) => JSON.stringify(pcapng.parse(bytes.subarray(0, end))),
   },
   {
     name: "pretty frame",

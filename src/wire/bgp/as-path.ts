@@ -11,7 +11,7 @@ import { type OctetWriter, u16, u32 } from "./octets.ts";
 /** Stands for an AS number that needs four octets where only two are spoken. @rfc 6793#9 */
 export const AS_TRANS = 23456;
 
-/** The largest AS number of two octets. @rfc 6793#1 */
+/** The largest AS number of two octets. @rfc 6793#3 */
 export const AS2_MAX = 0xffff;
 
 /** @rfc 4271#4.3 @rfc 5065#3 */

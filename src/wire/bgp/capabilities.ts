@@ -14,7 +14,7 @@ import { decodeUtf8, encodeUtf8 } from "../../base/utf8.ts";
 import { type Family, familyOf } from "./family.ts";
 import { OctetWriter, u16, u32 } from "./octets.ts";
 
-/** Capability codes. @rfc 5492#4 */
+/** Capability codes. @rfc 5492#4 @rfc 2918#2 @rfc 7313#3.1 @rfc 8654#3 */
 export const CapabilityCode = {
   MULTIPROTOCOL: 1,
   ROUTE_REFRESH: 2,

@@ -26,7 +26,7 @@ const FAMILY_LEN = 3;
  * @param block attributes as {@link emitAttributes} wrote them for this peer, NEXT_HOP among them when `mpNextHop` is undefined
  * @param mpNextHop undefined: the prefixes are IPv4 and travel in the message's own NLRI field; else they and it travel in
  *   MP_REACH_NLRI
- * @rfc 4271#4.3 @rfc 4760#3 @rfc 8654#4
+ * @rfc 4271#4.3 @rfc 4760#3 @rfc 7606#5.1 @rfc 8654#4
  */
 export function emitReachableOnce(
   out: OctetWriter,

@@ -2,7 +2,7 @@
 // below "reset the session" into the ladder.
 import { NO_OCTETS } from "./octets.ts";
 
-/** Error codes of a NOTIFICATION. @rfc 4271#4.5 @rfc 9687 */
+/** Error codes of a NOTIFICATION. @rfc 4271#4.5 */
 export const ErrorCode = {
   MESSAGE_HEADER: 1,
   OPEN: 2,
@@ -12,7 +12,7 @@ export const ErrorCode = {
   CEASE: 6,
   /** @rfc 7313#5 */
   ROUTE_REFRESH: 7,
-  /** @rfc 9687#3 */
+  /** @rfc 9687#5 */
   SEND_HOLD_TIMER_EXPIRED: 8,
 } as const;
 
@@ -45,10 +45,10 @@ export const UpdateError = {
   MALFORMED_AS_PATH: 11,
 } as const;
 
-/** Subcodes of FSM: the state in which an unexpected message came; data is that message's type. @rfc 6608 */
+/** Subcodes of FSM: the state in which an unexpected message came; data is that message's type. @rfc 6608#3 */
 export const FsmError = { UNSPECIFIED: 0, IN_OPEN_SENT: 1, IN_OPEN_CONFIRM: 2, IN_ESTABLISHED: 3 } as const;
 
-/** Subcodes of CEASE. @rfc 4486 @rfc 8538 @rfc 9384 */
+/** Subcodes of CEASE. @rfc 4486#3 @rfc 8538#3 @rfc 9384#3 */
 export const CeaseError = {
   MAX_PREFIXES: 1,
   ADMIN_SHUTDOWN: 2,

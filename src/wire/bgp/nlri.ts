@@ -45,7 +45,7 @@ export function countPrefixes(
  * the list, at most 21 octets for each octet read.
  *
  * @param family IPv4 or IPv6 unicast @param addPath does a path identifier stand before each?
- * @rfc 4271#4.3 @rfc 7911#3
+ * @rfc 4271#4.3 @rfc 4760#5 @rfc 7911#3
  */
 export function parsePrefixes(
   bytes: Uint8Array,

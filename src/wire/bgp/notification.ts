@@ -43,7 +43,7 @@ function hasText(notice: Notice): boolean {
 
 /**
  * The text of an administrative shutdown or reset; undefined when there is none, or when its length or its UTF-8 is wrong (then it
- * is only good for a hexadecimal log). @rfc 9003#2
+ * is only good for a hexadecimal log). @rfc 9003#2 @rfc 9003#4
  */
 export function shutdownText(notice: Notice): string | undefined {
   if (!hasText(notice) || notice.data.length === 0) return undefined;
@@ -90,7 +90,7 @@ export function hardResetNotice(inner: Notice): Notice {
   return { code: ErrorCode.CEASE, subcode: CeaseError.HARD_RESET, data };
 }
 
-/** What a hard reset wraps; undefined when it is none, or says nothing. @rfc 8538#3.1 */
+/** What a hard reset wraps; undefined when it is none, or says nothing. @rfc 8538#3.2 */
 export function hardResetReason(notice: Notice): Notice | undefined {
   const { code, subcode, data } = notice;
   if (code !== ErrorCode.CEASE || subcode !== CeaseError.HARD_RESET || data.length < 2) return undefined;

@@ -1,5 +1,5 @@
 // One line a packet, as `tcpdump -nn -e` writes it after the time. What tcpdump knows and this does not: protocols above
-// UDP and TCP other than VXLAN, IPv6, 802.3 length frames. Where tcpdump breaks the line before a tunnelled frame, so can
+// UDP and TCP other than VXLAN and BFD, IPv6, 802.3 length frames. Where tcpdump breaks the line before a tunnelled frame, so can
 // this: see `FramePrinter.inner`.
 //
 // Nothing here throws, whatever the bytes: every header is measured before it is read, and what is missing prints as
@@ -8,11 +8,13 @@
 import { DropReason } from "../../base/drop-reason.ts";
 import { formatIpv4 } from "../../base/ipv4-addr.ts";
 import { formatMac } from "../../base/mac-addr.ts";
+import * as bfd from "../bfd.ts";
 import * as ethernet from "../ethernet.ts";
 import * as ipv4 from "../ipv4.ts";
 import * as udp from "../udp.ts";
 import * as vxlan from "../vxlan.ts";
 import { formatArp } from "./arp.ts";
+import { formatBfd } from "./bfd.ts";
 import { formatIcmp } from "./icmp.ts";
 import { formatTcp, TcpFlows } from "./tcp.ts";
 
@@ -118,6 +120,9 @@ export class FramePrinter {
     const stop = Math.min(off + bytes, end);
     if (this.#vxlanPorts.includes(udp.dstPort(view, off))) {
       return `${ports} ${this.#vxlan(view, start, stop, Math.min(off + bytes, claimed), depth)}`;
+    }
+    if (udp.dstPort(view, off) === bfd.PORT) {
+      return `${ports} ${formatBfd(view, start, stop, Math.min(off + bytes, claimed))}`;
     }
     const text = `${ports} UDP, length ${bytes - udp.HEADER_LEN}`;
     return off + bytes > claimed

@@ -75,7 +75,7 @@ export function parseLocalPref(s: AttributeState): void {
   else if (hasLength(s, 4, "7606#7.5")) s.localPref = u32(s.bytes, s.off);
 }
 
-/** @rfc 7606#7.6 */
+/** @rfc 4271#5.1.6 @rfc 7606#7.6 */
 export function parseAtomicAggregate(s: AttributeState): void {
   if (s.length === 0) {
     s.atomicAggregate = true;
