@@ -12,6 +12,7 @@ import { parseRouteRefresh } from "../../src/wire/bgp/route-refresh.ts";
 import { type ParsedUpdate, parseUpdate } from "../../src/wire/bgp/update.ts";
 import { EBGP, IBGP, written } from "../support/bgp.ts";
 import { bytesOf, hexOf } from "../support/dissect.ts";
+import { speakerReader } from "./bgp-speaker-target.ts";
 import type { FuzzTarget, Reader } from "./harness.ts";
 
 const folder = new URL("../vectors/bgp/", import.meta.url);
@@ -35,6 +36,14 @@ function repair(bytes: Uint8Array, end: number): void {
   bytes[16] = end >>> 8;
   bytes[17] = end;
   bytes[18] = ((bytes[18] as number) % 5) + 1;
+}
+
+/** A header that is right about its message, whose type stays. */
+function repairLength(bytes: Uint8Array, end: number): void {
+  if (end < 19) return;
+  bytes.fill(0xff, 0, 16);
+  bytes[16] = end >>> 8;
+  bytes[17] = end;
 }
 
 /** Lengths that add up, with the last four octets for the NLRI. */
@@ -121,4 +130,5 @@ export const bgpTargets: readonly FuzzTarget[] = [
   },
   { name: "bgp stream", seeds: messages, repair, create: stream },
   { name: "bgp pretty", seeds: messages, repair, create: cut((message) => formatMessage(message)) },
+  { name: "bgp speaker", seeds: messages, repair: repairLength, create: speakerReader },
 ];

@@ -6,7 +6,7 @@
 // neighbour's OPEN before it sends its own (DelayOpen), so that the neighbour cannot take it for a collision and prefer it.
 import { type Rng, unit } from "../../../base/rng.ts";
 import { type Instant, SEC_US } from "../../../base/time.ts";
-import { ErrorCode, type Notice, OpenError } from "../../../wire/bgp/errors.ts";
+import { ErrorCode, type Notice } from "../../../wire/bgp/errors.ts";
 import { emitKeepalive, messageLength, messageType } from "../../../wire/bgp/header.ts";
 import { keepaliveTimeSec, type Negotiated } from "../../../wire/bgp/negotiated.ts";
 import { notificationBytes } from "../../../wire/bgp/notification.ts";
@@ -15,6 +15,7 @@ import { emitOpen, type OpenMessage } from "../../../wire/bgp/open.ts";
 import { resolveCollision } from "./collision.ts";
 import { BgpConnection } from "./connection.ts";
 import { TIMER_EVENTS } from "./deadlines.ts";
+import { downReason } from "./down-reason.ts";
 import { idleFsm, step } from "./fsm.ts";
 import type { BgpFsm, FsmAction, FsmEvent } from "./fsm-types.ts";
 import { judgeOpen } from "./open-judge.ts";
@@ -407,18 +408,4 @@ const UNSPOKEN: Notice = { code: ErrorCode.FSM, subcode: 0, data: NO_OCTETS };
 /** Has the neighbour said that it may come back with its routes in place? @rfc 4724#5 */
 function keepsRoutes(negotiated: Negotiated | undefined): boolean {
   return (negotiated?.gracefulRestart?.families.length ?? 0) > 0;
-}
-
-const VERSION_ERROR: Notice = {
-  code: ErrorCode.OPEN,
-  subcode: OpenError.UNSUPPORTED_VERSION,
-  data: NO_OCTETS,
-};
-
-/** Why the session on `c` ends with this event. */
-function downReason(c: BgpConnection, event: FsmEvent): DownReason {
-  if (event.t === "NotifMsg") return { t: "remote", notice: event.notice };
-  if (event.t === "NotifMsgVerErr") return { t: "remote", notice: VERSION_ERROR };
-  if (c.notice !== undefined) return { t: "local", notice: c.notice };
-  return c.lostBy === undefined ? { t: "restarted" } : { t: "lost", message: c.lostBy };
 }

@@ -89,7 +89,7 @@ export class BgpConnection {
     return this.reader.next() ?? this.reader.error;
   }
 
-  /** TCP has taken something of what we send. @rfc 9687#3.1 */
+  /** TCP has taken something of what we send. @rfc 9687#4.3 */
   progressed(now: Instant): void {
     const sec = this.established ? sendHoldTimeSec(this.fsm) : 0;
     if (sec > 0) this.deadlines.arm("sendHold", now + sec * SEC_US);

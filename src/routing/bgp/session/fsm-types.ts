@@ -6,7 +6,7 @@ import type { Notice } from "../../../wire/bgp/errors.ts";
 /** @rfc 4271#8.2.2 */
 export type BgpState = "Idle" | "Connect" | "Active" | "OpenSent" | "OpenConfirm" | "Established";
 
-/** ConnectRetryTimer, HoldTimer, KeepaliveTimer, DelayOpenTimer, IdleHoldTimer, SendHoldTimer. @rfc 4271#8 @rfc 9687#3 */
+/** ConnectRetryTimer, HoldTimer, KeepaliveTimer, DelayOpenTimer, IdleHoldTimer, SendHoldTimer. @rfc 4271#8 @rfc 9687#4.1 */
 export type BgpTimer = "connectRetry" | "hold" | "keepalive" | "delayOpen" | "idleHold" | "sendHold";
 
 /** What may be set about one neighbour's machine. Times in seconds. @rfc 4271#8.1.1 */
@@ -21,7 +21,7 @@ export interface FsmOptions {
   readonly delayOpenSec: number;
   /** The "large value" of the HoldTimer while the peer's OPEN is awaited. */
   readonly openHoldSec: number;
-  /** SendHoldTime; 0: off; undefined: eight minutes or twice the hold time, whichever is longer. @rfc 9687#3.1 */
+  /** SendHoldTime; 0: off; undefined: eight minutes or twice the hold time, whichever is longer. @rfc 9687#4.1 */
   readonly sendHoldSec: number | undefined;
   /** IdleHoldTime after a first fault. It doubles with each further one ... */
   readonly idleHoldMinSec: number;
@@ -99,7 +99,7 @@ type PlainEvent =
  * those of later RFCs. Messages are events of their own; an event that stands for a faulty one carries the NOTIFICATION.
  * `jitter` is a random number in 0.75..1 drawn for this event; timers that are jittered are shortened by it. Absent, it is 1.
  *
- * @rfc 4271#8.1 @rfc 9687#3 @rfc 2918#4 @rfc 7313#5
+ * @rfc 4271#8.1 @rfc 4271#8.1.2 @rfc 4271#8.1.3 @rfc 4271#8.1.4 @rfc 4271#8.1.5 @rfc 9687#4.2 @rfc 2918#4 @rfc 7313#5
  */
 export type FsmEvent = { readonly jitter?: number } & (
   | { readonly t: PlainEvent }

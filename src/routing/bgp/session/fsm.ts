@@ -34,7 +34,7 @@ import {
 import { fall, isFault } from "./fsm-fall.ts";
 import type { BgpFsm, BgpState, FsmAction, FsmEvent, FsmOptions, FsmStep } from "./fsm-types.ts";
 
-/** The shortest SendHoldTime that is proposed. @rfc 9687#3.1 */
+/** The shortest SendHoldTime that is proposed. @rfc 9687#6 */
 const SEND_HOLD_MIN_SEC = 480;
 
 /** A machine in Idle that was never started. */
@@ -276,7 +276,7 @@ function keepalive(fsm: BgpFsm, event: FsmEvent, now: Instant): FsmStep {
   return { state: fsm, actions };
 }
 
-/** What OpenSent, OpenConfirm and Established have in common. */
+/** What OpenSent, OpenConfirm and Established have in common. @rfc 4271#6.5 */
 function stepOpened(fsm: BgpFsm, event: FsmEvent, now: Instant): FsmStep {
   switch (event.t) {
     case "ManualStart":
@@ -322,7 +322,7 @@ function notified(fsm: BgpFsm, notice: Notice, event: FsmEvent, now: Instant): F
   });
 }
 
-/** An event that has no business in this state. @rfc 6608#4 */
+/** An event that has no business in this state. @rfc 4271#6.6 @rfc 6608#4 */
 function unexpected(fsm: BgpFsm, event: FsmEvent, now: Instant): FsmStep {
   const type = MESSAGE_TYPES[event.t];
   const data = type === undefined ? NO_OCTETS : Uint8Array.of(type);
@@ -351,7 +351,7 @@ const MESSAGE_TYPES: { readonly [t in FsmEvent["t"]]?: number } = {
   RouteRefreshMsgErr: MessageType.ROUTE_REFRESH,
 };
 
-/** How long TCP may take nothing of what we send, in seconds; 0: for ever. @rfc 9687#3.1 */
+/** How long TCP may take nothing of what we send, in seconds; 0: for ever. @rfc 9687#4.3 @rfc 9687#6 */
 export function sendHoldTimeSec(fsm: BgpFsm): number {
   if (fsm.holdTimeSec === 0) return 0;
   return fsm.options.sendHoldSec ?? Math.max(SEND_HOLD_MIN_SEC, 2 * fsm.holdTimeSec);

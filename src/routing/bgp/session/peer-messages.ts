@@ -28,7 +28,7 @@ export type PeerInput =
   | { readonly t: "reset"; readonly text?: string; readonly hard?: boolean }
   /** Down for another reason, for good: de-configured (3), or a changed configuration (6). @rfc 4486#4 */
   | { readonly t: "cease"; readonly subcode: number }
-  /** The fast detector lost the neighbour of a session: Cease/10, and up again. @rfc 9384 */
+  /** The fast detector lost the neighbour of a session: Cease/10, and up again. @rfc 9384#3 */
   | { readonly t: "bfdDown" }
   /** The restart of this speaker is complete: OPENs do not carry R any more. */
   | { readonly t: "restartComplete" }
@@ -43,7 +43,7 @@ export type PeerInput =
   | { readonly t: "closed"; readonly conn: ConnId; readonly message?: string }
   /** A write filled the socket: it takes no more for now. */
   | { readonly t: "blocked"; readonly conn: ConnId }
-  /** It took some of it. Optional: keeps a slow but living neighbour from the send hold timer. @rfc 9687#3 */
+  /** It took some of it. Optional: keeps a slow but living neighbour from the send hold timer. @rfc 9687#4.3 */
   | { readonly t: "progress"; readonly conn: ConnId }
   /** It has room again. */
   | { readonly t: "drained"; readonly conn: ConnId }

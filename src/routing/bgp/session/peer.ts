@@ -26,7 +26,7 @@ export interface PeerOptions {
   readonly rng: Rng;
 }
 
-/** The engine of one neighbour. */
+/** The engine of one neighbour. @rfc 4271#8.2.1 */
 export class BgpPeer {
   readonly config: PeerConfig;
   readonly counters = new PeerCounters();

@@ -22,6 +22,7 @@ import {
   refreshBytes,
   updateBytes,
 } from "../../../../support/bgp-bench.ts";
+import { LEGAL_NOTIFICATIONS } from "../../../../support/bgp-legal.ts";
 
 const STREAMS = 100_000;
 
@@ -46,15 +47,6 @@ const MESSAGES = [
   refreshBytes(Family.IPV6_UNICAST, 1),
   refreshBytes(Family.IPV6_UNICAST, 2),
 ];
-
-/** Subcodes that a speaker may send, by code. */
-const LEGAL: Readonly<Record<number, readonly number[]>> = {
-  1: [1, 2, 3],
-  2: [0, 1, 2, 3, 4, 6, 7],
-  3: [1, 2, 3, 4, 5, 6, 8, 9, 10, 11],
-  5: [1, 2, 3],
-  7: [1],
-};
 
 function mutate(rng: SeededRng, message: Uint8Array): Uint8Array {
   const bytes = message.slice();
@@ -117,7 +109,7 @@ function look(out: PeerOutput, watch: Watch): void {
       watch.notifications++;
       const code = out.bytes[at + HEADER_LEN] as number;
       const subcode = out.bytes[at + HEADER_LEN + 1] as number;
-      if (!LEGAL[code]?.includes(subcode)) throw new Error(`NOTIFICATION ${code}/${subcode}`);
+      if (!LEGAL_NOTIFICATIONS[code]?.includes(subcode)) throw new Error(`NOTIFICATION ${code}/${subcode}`);
     }
     at += length;
   }

@@ -374,7 +374,7 @@ const TABLE: readonly Row[] = [
       OpenConfirm: "Established hold@90 sendHold@480 up",
       Established: "Established hold@90",
     },
-    rfc: { OpenSent: "6608#4", OpenConfirm: "9687#3.2" },
+    rfc: { OpenSent: "6608#4", OpenConfirm: "9687#4.3" },
   },
   {
     no: "27",
@@ -392,7 +392,7 @@ const TABLE: readonly Row[] = [
     no: "9687",
     event: { t: "SendHoldTimerExpires" },
     want: { ...unexpected(), Established: `Idle ++ N8/0 down ${FAULT}` },
-    rfc: { OpenSent: "6608#4", OpenConfirm: "6608#4", Established: "9687#3.2" },
+    rfc: { OpenSent: "6608#4", OpenConfirm: "6608#4", Established: "9687#4.3" },
   },
   {
     no: "2918",
@@ -460,7 +460,7 @@ describe("with a hold time of 0", () => {
     expect(outcome(established, { t: "RouteRefreshMsg" })).toBe("Established deliver");
   });
 
-  test("9687#3.1: nor the SendHold timer; it is off when set to 0, else 8 minutes or twice the hold time", () => {
+  test("9687#4.3: nor the SendHold timer; it is off when set to 0, else 8 minutes or twice the hold time", () => {
     expect(sendHoldTimeSec(established)).toBe(0);
     expect(sendHoldTimeSec(fsm({ holdTimeSec: 90 }, { sendHoldSec: 0 }))).toBe(0);
     expect(sendHoldTimeSec(fsm({ holdTimeSec: 90 }))).toBe(480);

@@ -1,0 +1,68 @@
+import type { Instant } from "../../../base/time.ts";
+import { NEVER } from "../../../base/time.ts";
+import type { Family } from "../../../wire/bgp/family.ts";
+import type { Negotiated } from "../../../wire/bgp/negotiated.ts";
+import type { Rib } from "../rib/rib.ts";
+import type { RibsOut } from "../rib/ribs-out.ts";
+import type { Neighbor } from "./neighbor.ts";
+import { RestartDeferral } from "./restart-deferral.ts";
+
+/**
+ * After a restart of this speaker: holds the choice of routes, and what would be told of it, until the neighbours have told theirs.
+ * Every method answers the families that are held no more. @rfc 4724#4.1
+ */
+export class RestartHold {
+  readonly #rib: Rib;
+  readonly #out: RibsOut;
+  readonly #deferral: RestartDeferral<Neighbor>;
+  readonly #held = new Set<Family>();
+
+  constructor(rib: Rib, out: RibsOut, expected: readonly Neighbor[], deferralSec: number, now: Instant) {
+    this.#rib = rib;
+    this.#out = out;
+    const peers = expected.map((neighbor) => ({
+      peer: neighbor,
+      families: neighbor.peer.config.families.map((one) => one.family),
+    }));
+    this.#deferral = new RestartDeferral(peers, deferralSec, now);
+    for (const family of new Set(peers.flatMap((one) => one.families))) {
+      this.#held.add(family);
+      rib.hold(family);
+      out.hold(family);
+    }
+  }
+
+  get done(): boolean {
+    return this.#held.size === 0;
+  }
+
+  nextDeadline(): Instant {
+    return this.done ? NEVER : this.#deferral.nextDeadline();
+  }
+
+  peerUp(neighbor: Neighbor, negotiated: Negotiated, now: Instant): readonly Family[] {
+    return this.#release(this.#deferral.peerUp(neighbor, negotiated), now);
+  }
+
+  endOfRib(neighbor: Neighbor, family: Family, now: Instant): readonly Family[] {
+    return this.#release(this.#deferral.endOfRib(neighbor, family), now);
+  }
+
+  /** The neighbour is not expected any more. */
+  forget(neighbor: Neighbor, now: Instant): readonly Family[] {
+    return this.#release(this.#deferral.forget(neighbor), now);
+  }
+
+  expire(now: Instant): readonly Family[] {
+    return this.#release(this.#deferral.expire(now), now);
+  }
+
+  #release(families: readonly Family[], now: Instant): readonly Family[] {
+    for (const family of families) {
+      if (!this.#held.delete(family)) continue;
+      this.#rib.release(family);
+      this.#out.release(family, now);
+    }
+    return families;
+  }
+}
