@@ -4,6 +4,7 @@
 //   R2: no path is in use whose originator has taken it back, and every network that there is is known wherever it can be.
 //   R3: no path holds the AS, the identifier or the cluster of the one who uses it; nothing goes back to where it came from.
 //   R4: another order of events leads to the same tables.
+//   R5: what forwarding was told, change by change, is what was chosen.
 import { describe, expect, test } from "vitest";
 import { formatIpv4, ipv4, prefix } from "../../src/base/ipv4-addr.ts";
 import { below, SeededRng } from "../../src/base/rng.ts";
@@ -17,6 +18,7 @@ import { formatRibPrefix } from "../../src/routing/bgp/speaker/inspect.ts";
 import type { NeighborConfig } from "../../src/routing/bgp/speaker/speaker-config.ts";
 import { countAs, formatAsPath } from "../../src/wire/bgp/as-path.ts";
 import { Family } from "../../src/wire/bgp/family.ts";
+import type { NextHop } from "../../src/wire/bgp/next-hop.ts";
 import { formatAttributes } from "../../src/wire/bgp/pretty-update.ts";
 import { BgpCluster, type SimSpeaker } from "../support/bgp-cluster.ts";
 
@@ -218,7 +220,7 @@ class Run {
     }
   }
 
-  /** R1 and R3. */
+  /** R1, R3 and R5. */
   checkTables(): void {
     for (const [member, node] of this.nodes) {
       const { rib } = node.speaker;
@@ -243,6 +245,12 @@ class Run {
         );
         for (const { dest } of told) expect(dest.best?.source.config.addr, what).not.toBe(member.addr);
       }
+      const chosen = [...rib.destinations(Family.IPV4_UNICAST)]
+        .filter((dest) => dest.best?.source.local === false)
+        .map((dest) => [formatRibPrefix(dest), [dest.best?.imported?.nextHop]]);
+      expect(new Map(node.forwarding), formatIpv4(node.addr)).toEqual(
+        new Map(chosen as [string, NextHop[]][]),
+      );
       for (const dest of rib.destinations(Family.IPV4_UNICAST)) {
         const attributes = dest.best?.imported?.attributes;
         expect(countAs(attributes?.asPath ?? [], member.as)).toBe(0);

@@ -2,9 +2,11 @@ import type { Ipv4Addr } from "../../src/base/ipv4-addr.ts";
 import { below, type Rng, SeededRng } from "../../src/base/rng.ts";
 import { type Instant, MS_US, NEVER, SEC_US } from "../../src/base/time.ts";
 import { ConnIds } from "../../src/routing/bgp/session/peer-messages.ts";
+import { formatRibPrefix } from "../../src/routing/bgp/speaker/inspect.ts";
 import { BgpSpeaker } from "../../src/routing/bgp/speaker/speaker.ts";
 import type { SpeakerConfig } from "../../src/routing/bgp/speaker/speaker-config.ts";
 import type { SpeakerInput, SpeakerOutput } from "../../src/routing/bgp/speaker/speaker-messages.ts";
+import type { NextHop } from "../../src/wire/bgp/next-hop.ts";
 
 // Speakers in one process on a virtual clock, and a network of TCP connections between them: ordered inside a connection, in any
 // order between connections, and lost when the test says so.
@@ -37,6 +39,8 @@ export class SimSpeaker {
   readonly ids = new ConnIds();
   readonly speaker: BgpSpeaker;
   readonly outputs: SpeakerOutput[] = [];
+  /** What forwarding has been told: next hops by prefix. */
+  readonly forwarding = new Map<string, readonly NextHop[]>();
   readonly conns = new Map<number, { readonly connection: Connection; readonly side: 0 | 1 }>();
   /** Killed: nothing more comes of it. */
   dead = false;
@@ -45,7 +49,7 @@ export class SimSpeaker {
 
   constructor(addr: Ipv4Addr, config: SpeakerConfig, rng: Rng) {
     this.addr = addr;
-    this.speaker = new BgpSpeaker(config, { rng, ids: this.ids });
+    this.speaker = new BgpSpeaker(config, { rng, ids: this.ids, routes: true });
   }
 }
 
@@ -166,6 +170,12 @@ export class BgpCluster {
         if (held === undefined) return;
         this.lastActivity = this.now;
         this.#close(node, out.conn, held.connection, held.side);
+        return;
+      }
+      case "route": {
+        const prefix = formatRibPrefix(out.change.prefix);
+        if (out.change.nextHops.length > 0) node.forwarding.set(prefix, out.change.nextHops);
+        else node.forwarding.delete(prefix);
         return;
       }
       default:

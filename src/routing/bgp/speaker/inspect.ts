@@ -207,7 +207,7 @@ function formatRange({ addr, len }: { readonly addr: number; readonly len: numbe
 /** Loc-RIB and all that it was chosen from, by prefix, the chosen paths first. */
 export function routeRows(speaker: BgpSpeaker, now: Instant, only?: RibPrefix): BgpRouteRow[] {
   return destinationsOf(speaker, only).flatMap((dest) =>
-    explain(dest, speaker.config.decision).map(({ path, reason }) => ({
+    explain(dest, speaker.config.decision, speaker.config.localAs).map(({ path, reason }) => ({
       ...pathRow(path, path.imported ?? path.received, now),
       why: dest.best === undefined && path.ineligible === undefined ? UNDECIDED : reason,
     })),

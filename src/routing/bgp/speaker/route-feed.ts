@@ -1,5 +1,6 @@
 import type { NextHop } from "../../../wire/bgp/next-hop.ts";
-import type { Destination, RibListener } from "../rib/route.ts";
+import type { Destination, RibListener, RibPrefix } from "../rib/route.ts";
+import { sameNextHop } from "../rib/same-route.ts";
 import type { RouteChange } from "./speaker-messages.ts";
 
 const NO_HOPS: readonly NextHop[] = [];
@@ -25,14 +26,14 @@ export class RouteFeed implements RibListener {
     if (best === undefined) {
       if (before === undefined) return;
       this.#told.delete(dest);
-      this.#tell({ prefix: dest, nextHops: NO_HOPS, local: false });
+      this.#tell({ prefix: prefixOf(dest), nextHops: NO_HOPS, local: false });
       return;
     }
     const local = best.source.local;
     const nextHops = local ? NO_HOPS : hopsOf(multipath.map((path) => path.imported?.nextHop));
     if (before !== undefined && before.local === local && sameHops(before.nextHops, nextHops)) return;
     this.#told.set(dest, { nextHops, local });
-    this.#tell({ prefix: dest, nextHops, local });
+    this.#tell({ prefix: prefixOf(dest), nextHops, local });
   }
 }
 
@@ -40,17 +41,16 @@ export class RouteFeed implements RibListener {
 function hopsOf(hops: readonly (NextHop | undefined)[]): NextHop[] {
   const once: NextHop[] = [];
   for (const hop of hops) {
-    if (hop !== undefined && !once.some((one) => sameHop(one, hop))) once.push(hop);
+    if (hop !== undefined && !once.some((one) => sameNextHop(one, hop))) once.push(hop);
   }
   return once;
 }
 
 function sameHops(x: readonly NextHop[], y: readonly NextHop[]): boolean {
-  return x.length === y.length && x.every((hop, i) => sameHop(hop, y[i] as NextHop));
+  return x.length === y.length && x.every((hop, i) => sameNextHop(hop, y[i] as NextHop));
 }
 
-function sameHop(x: NextHop, y: NextHop): boolean {
-  if (typeof x === "number" || typeof y === "number") return x === y;
-  const { a, b, c, d } = x.global;
-  return a === y.global.a && b === y.global.b && c === y.global.c && d === y.global.d;
+/** A value: the destination is the RIB's, and lives on. */
+function prefixOf({ family, a, b, c, d, len }: Destination): RibPrefix {
+  return { family, a, b, c, d, len };
 }
