@@ -8,7 +8,7 @@ import { type ExportTarget, exportRoute } from "../../src/routing/bgp/rib/export
 import type { RibOptions } from "../../src/routing/bgp/rib/rib-options.ts";
 import type { RibPeer, RibPeerConfig } from "../../src/routing/bgp/rib/rib-peer.ts";
 import { RibsOut } from "../../src/routing/bgp/rib/ribs-out.ts";
-import { type Destination, type RibPrefix, type RouteAttributes } from "../../src/routing/bgp/rib/route.ts";
+import type { Destination, RouteAttributes } from "../../src/routing/bgp/rib/route.ts";
 import { formatAsPath } from "../../src/wire/bgp/as-path.ts";
 import { emitAttributes } from "../../src/wire/bgp/attributes/emit-attributes.ts";
 import { attributesKey, type PathAttributes } from "../../src/wire/bgp/attributes/path-attributes.ts";
@@ -21,7 +21,7 @@ import { formatPrefixAt, type PrefixList, pathIdAt } from "../../src/wire/bgp/pr
 import { parseRouteRefresh } from "../../src/wire/bgp/route-refresh.ts";
 import { parseUpdate } from "../../src/wire/bgp/update.ts";
 import { EBGP, IBGP } from "./bgp.ts";
-import { ACCEPT, peerConfig, RibWorld, textOf, V4 } from "./rib-world.ts";
+import { ACCEPT, RibWorld, textOf, V4 } from "./rib-world.ts";
 
 export const EXPORT: ExportConfig = {
   policy: ACCEPT,
@@ -287,5 +287,3 @@ export function block(count: number, from = 0): string[] {
     return `${10 + (n >>> 16)}.${(n >>> 8) & 255}.${n & 255}.0/24`;
   });
 }
-
-export { peerConfig, type RibPrefix };

@@ -97,6 +97,11 @@ export class AdjRibOut {
     return this.#filled && this.#dirty.size === 0 && this.withdrawals.size === 0 && this.announcements === 0;
   }
 
+  /** Is it settled, and has the RIB decided about everything? */
+  get complete(): boolean {
+    return this.settled && this.#rib.undecided === 0;
+  }
+
   /** Is anything left for {@link evaluate}? */
   get unjudged(): number {
     return this.#dirty.size + (this.#fill === undefined ? 0 : 1);

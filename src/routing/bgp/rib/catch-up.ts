@@ -36,7 +36,7 @@ export function catchUp(state: GroupState, member: GroupMember, budget: Budget, 
   }
 }
 
-/** Goes on through the table; what is met there is behind the member then. */
+/** Goes on through the table, when nothing is behind the member; what is met there is behind it then. */
 function walkOn(state: GroupState, member: GroupMember, walk: Walk, budget: Budget, now: Instant): void {
   const { session } = member;
   const { family } = state.rib.encoding;

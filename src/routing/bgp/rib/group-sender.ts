@@ -105,6 +105,7 @@ export class GroupSender {
       this.#flush(now);
     }
     this.#mails.clear();
+    this.#audience = EVERYBODY;
     this.#state.boundLog();
   }
 
@@ -218,7 +219,8 @@ export class GroupSender {
   #flush(now: Instant): void {
     if (this.#out.length === 0) return;
     const { log, stats, inStep, rib } = this.#state;
-    const chunk = { bytes: this.#out.take(), audience: this.#audience, ...this.#changes };
+    const { entries, before } = this.#changes;
+    const chunk = { bytes: this.#out.take(), audience: this.#audience, entries, before };
     this.#changes = new Changes();
     const end = log.end;
     let takers = 0;
@@ -243,7 +245,7 @@ export class GroupSender {
       return;
     }
     log.skip();
-    for (const entry of chunk.entries) rib.drop(entry);
+    for (const entry of entries) rib.drop(entry);
   }
 }
 

@@ -11,8 +11,8 @@ import type { RouteAttributes } from "./route.ts";
 /** Octets of an UPDATE without anything in it. */
 const EMPTY_UPDATE = HEADER_LEN + 4;
 
-/** Of MP_REACH_NLRI: AFI and SAFI, the length of the next hop, a reserved octet. */
-const MP_REACH_FIXED = 3 + 1 + 1;
+/** Of MP_REACH_NLRI with one prefix: flags, type and length, AFI and SAFI, the length of the next hop, a reserved octet. */
+const MP_REACH_FIXED = 3 + 3 + 1 + 1;
 
 /** What the routes of an UPDATE say, as octets and as values. Immutable. */
 export class OutAttributes {
@@ -32,8 +32,7 @@ export class OutAttributes {
   fits(octets: number, maxBytes: number): boolean {
     const room = maxBytes - EMPTY_UPDATE - this.block.length;
     if (this.mpNextHop === undefined) return octets <= room;
-    const value = MP_REACH_FIXED + nextHopLen(this.mpNextHop) + octets;
-    return (value > 255 ? 4 : 3) + value <= room;
+    return MP_REACH_FIXED + nextHopLen(this.mpNextHop) + octets <= room;
   }
 }
 

@@ -14,7 +14,7 @@ import type { AdjRibOut } from "./adj-rib-out.ts";
 import { canCatchUp, catchUp, walkOf } from "./catch-up.ts";
 import { AGAIN, GroupMember, type Knowledge } from "./group-member.ts";
 import { GroupSender } from "./group-sender.ts";
-import { type Budget, GroupState, isFor, type OutStats } from "./group-state.ts";
+import { type Budget, type Chunk, GroupState, isFor, type OutStats } from "./group-state.ts";
 import type { OutSession } from "./out-session.ts";
 import type { OutEntry } from "./out-table.ts";
 import type { Destination, RouteAttributes } from "./route.ts";
@@ -160,7 +160,7 @@ export class UpdateGroup {
   /** Sends what is due and is taken. @returns whether there is more to do at once */
   run(now: Instant, budget: Budget): boolean {
     const state = this.#state;
-    for (const member of state.inStep) this.#deliver(member, now);
+    this.#deliver(now);
     const reserve = state.onItsOwn.size > 0 ? Math.ceil(budget.left / 4) : 0;
     budget.left -= reserve;
     this.#judge(now, budget);
@@ -221,20 +221,26 @@ export class UpdateGroup {
     this.#advertiseAt = 0;
   }
 
-  /** Gives a member that is in step what it could not take before. */
-  #deliver(member: GroupMember, now: Instant): void {
-    const { log, stats } = this.#state;
-    if (member.position === undefined || member.position === log.end) return;
-    while (member.position < log.end && !member.session.blocked) {
-      const { bytes, audience } = log.at(member.position);
-      if (isFor(audience, member)) {
-        if (!member.session.transmit(bytes, now)) break;
-        stats.sentBytes += bytes.length;
-        stats.sharedSends++;
+  /** Gives members that are in step what they could not take before. */
+  #deliver(now: Instant): void {
+    const { inStep, log } = this.#state;
+    if (log.base === log.end) return;
+    for (const member of inStep) {
+      while (member.position !== undefined && member.position < log.end && !member.session.blocked) {
+        if (!this.#deliverOne(member, log.at(member.position), now)) break;
+        member.position++;
       }
-      member.position++;
     }
     this.#state.trim();
+  }
+
+  #deliverOne(member: GroupMember, { bytes, audience }: Chunk, now: Instant): boolean {
+    if (!isFor(audience, member)) return true;
+    if (!member.session.transmit(bytes, now)) return false;
+    const { stats } = this.#state;
+    stats.sentBytes += bytes.length;
+    stats.sharedSends++;
+    return true;
   }
 
   #judge(now: Instant, budget: Budget): void {
@@ -276,7 +282,7 @@ export class UpdateGroup {
   }
 
   #mayAnnounce(now: Instant): boolean {
-    return this.rib.announcements > 0 && (now >= this.#advertiseAt || this.#endOfRibsDue > 0);
+    return this.rib.announcements > 0 && now >= this.#advertiseAt;
   }
 
   /** @rfc 4271#9.2.1.1 @rfc 4271#10 */
@@ -302,7 +308,7 @@ export class UpdateGroup {
     return member.refreshDue && idle && !member.session.blocked;
   }
 
-  /** @rfc 4724#3 */
+  /** Once the member has been told all that was known when it came. @rfc 4724#3 */
   #endRib(member: GroupMember, now: Instant): void {
     if (!this.#canEndRib(member) || !member.session.transmit(this.#state.endOfRib, now)) return;
     member.endOfRibDue = false;
@@ -315,7 +321,7 @@ export class UpdateGroup {
       member.endOfRibDue &&
       !member.session.blocked &&
       member.position === this.#state.log.end &&
-      this.rib.settled
+      this.rib.complete
     );
   }
 

@@ -53,6 +53,8 @@ export class SpeakerCore {
   protected readonly sessions: SessionSet;
   /** While routes are not chosen yet after a restart. */
   protected hold: RestartHold | undefined;
+  /** Families that are held no more, until their routes have been chosen. */
+  #undecided: readonly Family[] | undefined;
   protected outputs: SpeakerOutput[] = [];
   #polled = 0;
   protected started = false;
@@ -155,7 +157,7 @@ export class SpeakerCore {
     if (!this.hold.done) return;
     this.hold = undefined;
     for (const neighbor of this.sessions) this.tell(neighbor, { t: "restartComplete" });
-    this.outputs.push({ t: "restartComplete", families });
+    this.#undecided = families;
   }
 
   #stop({ text, silent }: SpeakerInput & { readonly t: "stop" }): void {
@@ -197,6 +199,10 @@ export class SpeakerCore {
     this.sessions.drain();
     this.work = false;
     if (this.rib.run(this.now, BUDGET)) this.work = true;
+    else if (this.#undecided !== undefined) {
+      this.outputs.push({ t: "restartComplete", families: this.#undecided });
+      this.#undecided = undefined;
+    }
     if (this.out.run(this.now, BUDGET)) this.work = true;
   }
 

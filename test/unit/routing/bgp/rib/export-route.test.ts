@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ipv4, prefix as ipv4Prefix } from "../../../../../src/base/ipv4-addr.ts";
+import type { Rewrite } from "../../../../../src/routing/bgp/policy/policy.ts";
 import type { ExportConfig } from "../../../../../src/routing/bgp/rib/export-config.ts";
 import { type ExportTarget, exportRoute } from "../../../../../src/routing/bgp/rib/export-route.ts";
 import type { RibPeer } from "../../../../../src/routing/bgp/rib/rib-peer.ts";
@@ -14,6 +15,7 @@ import { Origin, type PathAttributes } from "../../../../../src/wire/bgp/attribu
 import { Community } from "../../../../../src/wire/bgp/communities.ts";
 import type { NextHop } from "../../../../../src/wire/bgp/next-hop.ts";
 import { ipv6 } from "../../../../support/bgp.ts";
+import { compiled } from "../../../../support/bgp-policy.ts";
 import { EXPORT, nextHopText } from "../../../../support/out-world.ts";
 import {
   attributes,
@@ -334,6 +336,47 @@ describe("next hops", () => {
     expect(nextHopText(told(path(external), toExternal(given)).nextHop)).toBe("10.5.5.5");
     const self = { policy: sets("self"), nextHop: "keep" } as const;
     expect(nextHopText(told(path(client), to({ rrClient: true }, self)).nextHop)).toBe(own);
+  });
+});
+
+describe("a compiled policy", () => {
+  const out = (set: Rewrite): ExportConfig["policy"] =>
+    compiled({ name: "out", rules: [{ set, action: "accept" }], default: "reject" }, "export");
+
+  test("sets what is told", () => {
+    const set = out({
+      med: 5,
+      nextHop: "self",
+      prepend: [64512],
+      communities: { add: [Community.BLACKHOLE] },
+    });
+    const { attributes: a, nextHop } = told(
+      path(external, { med: 7 }),
+      toExternal({ policy: set, nextHop: "keep" }),
+    );
+    expect(a).toMatchObject({ med: 5, asPath: way(64512, 64512, 65001), communities: [Community.BLACKHOLE] });
+    expect(nextHopText(nextHop)).toBe("10.0.0.1");
+    const given = out({ nextHop: ipv4("10.5.5.5") });
+    expect(nextHopText(told(path(external), toExternal({ policy: given })).nextHop)).toBe("10.5.5.5");
+    expect(
+      told(path(external, { med: 7 }), toExternal({ policy: out({ med: null }) })).attributes.med,
+    ).toBeUndefined();
+  });
+
+  test("is asked before communities are", () => {
+    const add = out({ communities: { add: [Community.NO_EXPORT] } });
+    expect(refusal(path(external), toExternal({ policy: add }))).toBe("NO_EXPORT");
+    expect(refusal(path(external), to({}, { policy: add }))).toBeUndefined();
+    const clear = out({ communities: { clear: true } });
+    const tagged = path(external, { communities: [Community.NO_ADVERTISE] });
+    expect(refusal(tagged, toExternal({ policy: clear }))).toBeUndefined();
+  });
+
+  test("that refuses says by which rule", () => {
+    const rules = [{ action: "reject" as const, match: { source: ["external" as const] } }];
+    const none = compiled({ name: "out", rules, default: "accept" }, "export");
+    expect(refusal(path(external), toExternal({ policy: none }))).toBe("refused by rule 1");
+    expect(refusal(path(local), toExternal({ policy: none }))).toBeUndefined();
   });
 });
 

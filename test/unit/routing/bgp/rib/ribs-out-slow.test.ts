@@ -93,7 +93,9 @@ describe("a member that takes nothing for a while", () => {
     }
     expect(w.out.pending(slow.peer)).toBe(5 * prefixes.length);
     // It takes two chunks, then three.
+    expect(w.out.nextDeadline()).toBe(Number.POSITIVE_INFINITY);
     w.unblock(slow, 2);
+    expect(w.out.nextDeadline()).toBe(0);
     w.settle();
     w.unblock(slow);
     w.settle();
@@ -134,6 +136,47 @@ describe("a member that takes nothing for a while", () => {
     churn(w, x, prefixes, 100);
     isAsExpected(w, a, again);
     expect(again.ended).toEqual([V4]);
+  });
+
+  test("keeps nothing in memory that is gone, once it has heard so, or has left", () => {
+    for (const logMaxBytes of [0, 100_000]) {
+      for (const leaves of [false, true]) {
+        const w = new OutWorld({}, logMaxBytes);
+        const x = w.peer(2, EXTERNAL);
+        w.announce(x, prefixes, { asPath: way(65002) });
+        const [slow, a] = [3, 4].map((n) => w.neighbor(n)) as [Listener, Listener];
+        w.settle();
+        w.unblock(slow, 0);
+        w.withdraw(x, prefixes);
+        w.settle();
+        expect(a.table.size).toBe(0);
+        expect(w.rib.count(V4)).toBe(prefixes.length);
+        if (leaves) w.leave(slow);
+        else w.unblock(slow);
+        w.settle();
+        expect(w.rib.count(V4)).toBe(0);
+        if (!leaves) expect(slow.table.size).toBe(0);
+      }
+    }
+  });
+
+  test("does not hear of what went and came back as it was", () => {
+    const w = new OutWorld({}, 150);
+    const x = w.peer(2, EXTERNAL);
+    w.announce(x, prefixes.slice(0, 10), { asPath: way(65002) });
+    const [slow, a] = [3, 4].map((n) => w.neighbor(n)) as [Listener, Listener];
+    w.settle();
+    w.unblock(slow, 0);
+    slow.take();
+    w.withdraw(x, prefixes.slice(0, 10));
+    w.settle();
+    w.announce(x, prefixes.slice(0, 10), { asPath: way(65002) });
+    w.settle();
+    expect(w.out.stats.splitOffs).toBe(1);
+    w.unblock(slow);
+    w.settle();
+    expect(slow.take()).toEqual([]);
+    isAsExpected(w, slow, a);
   });
 
   test("comes up blocked, with a table that keeps changing", () => {

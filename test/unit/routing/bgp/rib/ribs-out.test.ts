@@ -54,6 +54,22 @@ describe("a session that comes up", () => {
     expect(w.out.stats).toMatchObject({ endOfRibs: 3, members: 2, groups: 2 });
   });
 
+  test("hears End-of-RIB only when all that has come in has been decided about", () => {
+    const w = new OutWorld();
+    for (const text of block(20)) w.originate(text);
+    const a = w.neighbor(2);
+    w.out.run(w.now, 100);
+    expect(a.take()).toEqual([]);
+    w.rib.run(w.now, 15);
+    w.out.run(w.now, 100);
+    expect(a.take()).toHaveLength(15);
+    w.rib.run(w.now, 15);
+    expect(w.out.nextDeadline()).toBe(0);
+    w.out.run(w.now, 100);
+    expect(a.take()).toHaveLength(6);
+    expect(a.ended).toEqual([V4]);
+  });
+
   test("hears of IPv6 as well", () => {
     const w = new OutWorld();
     w.originate("2001:db8:1::/48");
@@ -440,7 +456,8 @@ describe("another configuration", () => {
     expect(w.hear(a).map((text) => text.split(" ")[0])).toEqual(["+10.1.0.0/16", "+10.2.0.0/24"]);
     w.out.reconfigure(a.peer, { ...EXPORT, policy: tagged }, w.now);
     expect(w.hear(a)).toEqual([]);
-    isAsExpected(w, { ...a, config: { ...EXPORT, policy: tagged } } as Listener);
+    expect(knownTable(a)).toEqual(expectedTable(w, a, { ...EXPORT, policy: tagged }));
+    expect(a.redundant).toEqual([]);
     expect(w.out.stats.groups).toBe(1);
   });
 
@@ -462,6 +479,85 @@ describe("another configuration", () => {
     isAsExpected(w, a, b);
     expect(w.out.stats.groups).toBe(1);
     expect(a.ended).toEqual([V4]);
+  });
+
+  test("with little time for it, and in a group of its own, tells the difference too", () => {
+    const w = new OutWorld();
+    w.announce(w.peer(9, EXTERNAL), block(500));
+    const a = w.neighbor(2);
+    w.settle();
+    a.take();
+    const odd = policy(({ prefix, route }) => ((prefix.a & 0x100) === 0 ? route : undefined));
+    w.out.reconfigure(a.peer, { ...EXPORT, policy: odd }, w.now);
+    w.settle(10);
+    expect(a.heard.every((text) => text.startsWith("-"))).toBe(true);
+    expect(a.take()).toHaveLength(250);
+  });
+
+  test("with a refresh that was asked for before", () => {
+    const w = new OutWorld();
+    w.originate("10.1.0.0/16");
+    const a = w.neighbor(2);
+    w.hear(a);
+    w.out.refresh(a.peer, V4, w.now);
+    w.out.reconfigure(a.peer, { ...EXPORT, nextHop: "forceSelf" }, w.now);
+    expect(w.hear(a)).toEqual([`borr ${V4}`, "+10.1.0.0/16 via 10.0.0.1 []", `eorr ${V4}`]);
+  });
+
+  test("in a group of neighbours that do not read: it does not wait for them", () => {
+    const w = new OutWorld();
+    const x = w.peer(9, EXTERNAL);
+    w.announce(x, block(10));
+    const tagged = { policy: rewriting(() => ({ communities: [5] })) };
+    const a = w.neighbor(2);
+    const b = w.neighbor(3, {}, tagged);
+    w.settle();
+    w.unblock(b, 0);
+    for (const count of [9, 8, 7]) {
+      w.withdraw(x, block(1, count));
+      w.settle();
+    }
+    w.out.reconfigure(a.peer, { ...EXPORT, ...tagged }, w.now);
+    w.settle();
+    expect(knownTable(a)).toEqual(expectedTable(w, a, { ...EXPORT, ...tagged }));
+    w.unblock(b);
+    w.settle();
+    isAsExpected(w, b);
+  });
+});
+
+describe("what is known of a neighbour", () => {
+  const originator = (w: OutWorld, listener: Listener): number | undefined => {
+    w.settle();
+    return listener.table.get("10.1.0.0/16")?.attributes.originatorId;
+  };
+
+  test("a router identifier that has changed is told", () => {
+    const w = new OutWorld();
+    const x = w.peer(2, CLIENT);
+    w.announce(x, ["10.1.0.0/16"]);
+    const a = w.neighbor(3, CLIENT);
+    expect(originator(w, a)).toBe(ipv4("10.0.0.2"));
+    w.rib.peerDown(x, [V4], w.now);
+    w.rib.peerUp(x, { as: 64512, bgpId: ipv4("10.7.7.7") }, w.now);
+    expect(originator(w, a)).toBe(ipv4("10.7.7.7"));
+    isAsExpected(w, a);
+  });
+
+  test("so is a role", () => {
+    const w = new OutWorld();
+    const x = w.peer(2);
+    w.announce(x, ["10.1.0.0/16"]);
+    const a = w.neighbor(3);
+    expect(w.hear(a)).toEqual([`eor ${V4}`]);
+    w.rib.configure(x, { ...x.config, ...CLIENT }, w.now);
+    expect(w.hear(a)).toHaveLength(1);
+    w.rib.configure(x, { ...x.config, rrClient: false }, w.now);
+    expect(w.hear(a)).toEqual(["-10.1.0.0/16"]);
+    w.rib.configure(a.peer, { ...a.peer.config, ...CLIENT }, w.now);
+    w.out.reconfigure(a.peer, EXPORT, w.now);
+    expect(w.hear(a)).toHaveLength(1);
+    isAsExpected(w, a);
   });
 });
 

@@ -107,7 +107,7 @@ describe("neighbours", () => {
     expect(ribInRows(a.speaker, neighborOf(a, B), lab.cluster.now)).toMatchObject([
       { prefix: "10.244.2.0/26", nextHop: B, asPath: "", origin: "IGP", localPref: 100, chosen: "best" },
     ]);
-    expect(ribOutRows(b.speaker, neighborOf(b, A))).toMatchObject([
+    expect(ribOutRows(b.speaker, neighborOf(b, A), lab.cluster.now)).toMatchObject([
       { prefix: "10.244.2.0/26", nextHop: B, from: "local", localPref: 100 },
     ]);
   });
