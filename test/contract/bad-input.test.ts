@@ -202,6 +202,7 @@ describe("what it can live with is said once, and changes nothing else", () => {
     expect(new Set(a.state().leases)).toEqual(new Set([a.state().subnet, b.state().subnet]));
     const overlapping = own.replace(".128-25", ".128/25");
     const everybodys = ["10.245.201.0/24", "10.245.202.0/24", "10.245.203.0/24"];
+    await a.until(({ ignored }) => ignored.length === 4, 5000);
     expect(new Set(a.state().ignored)).toEqual(new Set([...everybodys, overlapping]));
     await b.until(({ ignored }) => ignored.length === 3, 5000);
     expect(b.state().ignored).toEqual(everybodys);
