@@ -1,5 +1,5 @@
+import { countOf } from "../base/count-of.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { countOf } from "../lab/count-of.ts";
 import { removeDeadLab } from "../lab/dead-lab.ts";
 import { findLab, stopLab } from "../lab/lab-client.ts";
 import { deadLabs, type LabHolder, runningLabs } from "../lab/lab-lock.ts";

@@ -1,8 +1,9 @@
 // Which lab `podloom up` runs: the file that was named, the one that lies here, or the default.
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
+import { byPosition } from "../io/document/problem.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { byPosition, defaultLabSource, LabFileError, type LabSource, parseLabFile } from "../lab/lab-file.ts";
+import { defaultLabSource, LabFileError, type LabSource, parseLabFile } from "../lab/lab-file.ts";
 import { applyOverrides, type LabOverrides } from "../lab/lab-overrides.ts";
 import { type Lab, resolveLab } from "../lab/resolve-lab.ts";
 

@@ -1,11 +1,12 @@
 // `podloom logs`: the logs of a lab's processes, one after another or followed. Works after the lab is down as well.
 import { readdirSync } from "node:fs";
+import { nearestWord } from "../base/nearest-word.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { type LabDirs, labDirs, logPath, stateRoot } from "../lab/lab-dirs.ts";
+import { stateRoot } from "../io/xdg-folders.ts";
+import { type LabDirs, labDirs, logPath } from "../lab/lab-dirs.ts";
 import { runningLabs } from "../lab/lab-lock.ts";
 import { isLabName } from "../lab/lab-name.ts";
 import { LogFollower, type LogLine, parseLogLine, sizeOf, tailLines } from "../lab/log-file.ts";
-import { nearestWord } from "../lab/suggestion.ts";
 import { type CommandContext, labName, onSignals } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 import type { Terminal } from "./terminal.ts";

@@ -1,6 +1,6 @@
 // The result of pinging every pair: a matrix while that can be read, and always one line of numbers.
 import { stripVTControlCharacters } from "node:util";
-import { countOf } from "../lab/count-of.ts";
+import { countOf } from "../base/count-of.ts";
 import type { PairResult, Reachability } from "../measure/reachability.ts";
 import type { RttSummary } from "../measure/statistics.ts";
 import { formatMs, formatMsShort } from "./format.ts";

@@ -1,6 +1,7 @@
 // What `podloom up` shows once the lab is up.
+
+import { countOf } from "../base/count-of.ts";
 import type { NodeRow } from "../control/inspect.ts";
-import { countOf } from "../lab/count-of.ts";
 import type { LabClient } from "../lab/lab-client.ts";
 import { runningLabs } from "../lab/lab-lock.ts";
 import type { LabStatus } from "../lab/lab-protocol.ts";

@@ -1,6 +1,7 @@
 // `podloom up`: starts a lab, waits until it has converged, pings every pair, shows what there is, and stays.
+
+import { countOf } from "../base/count-of.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
-import { countOf } from "../lab/count-of.ts";
 import { describeEvent } from "../lab/describe-event.ts";
 import { LabClient } from "../lab/lab-client.ts";
 import type { SupervisorEvent } from "../lab/lab-protocol.ts";

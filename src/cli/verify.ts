@@ -1,5 +1,5 @@
+import { countOf } from "../base/count-of.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { countOf } from "../lab/count-of.ts";
 import { measureReachability, REACHABILITY_DEFAULTS } from "../measure/reachability.ts";
 import { type CommandContext, interruption, onSignals, withLab } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";

@@ -1,5 +1,6 @@
 import { PodloomError } from "../io/podloom-error.ts";
-import { type Environment, labDirs, makeRuntimeDir, removeLab } from "./lab-dirs.ts";
+import type { Environment } from "../io/xdg-folders.ts";
+import { labDirs, makeRuntimeDir, removeLab } from "./lab-dirs.ts";
 import { type LabHolder, ownIdentity, takeLock } from "./lab-lock.ts";
 import { clearOrphans } from "./lab-preflight.ts";
 

@@ -4,7 +4,7 @@ import { connectIpc } from "../io/ipc/client.ts";
 import type { Call, CallOptions, Connection } from "../io/ipc/connection.ts";
 import type { ProbeArgs, ProbeResult } from "../io/ipc/protocol.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import type { Environment } from "./lab-dirs.ts";
+import type { Environment } from "../io/xdg-folders.ts";
 import { deadLabs, type LabHolder, readHolder, runningLabs } from "./lab-lock.ts";
 import { requireLabName } from "./lab-name.ts";
 import type { LabExecArgs, LabVerbs } from "./lab-protocol.ts";

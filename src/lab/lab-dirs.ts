@@ -1,16 +1,13 @@
 // Where a lab keeps its things. The runtime folder (socket, lock) goes with the lab; the state folder keeps the logs.
-import { lstatSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir, userInfo } from "node:os";
+import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { makeFolder, removeEmptyFolders } from "../io/make-folder.ts";
+import { makeFolder, makeOwnFolder, removeEmptyFolders } from "../io/make-folder.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import { type Environment, runtimeRoot, stateRoot } from "../io/xdg-folders.ts";
 import { requireLabName } from "./lab-name.ts";
 
 /** Longest path that a unix socket may have here, in bytes: the system allows 103 to 107, the making of it needs some more. */
 const SOCKET_PATH_MAX = 93;
-
-/** The variables that decide where things are; `process.env` outside of tests. */
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** All paths of one lab. */
 export interface LabDirs {
@@ -30,20 +27,6 @@ export interface LabDirs {
   readonly nodes: string;
   /** The store's data. */
   readonly store: string;
-}
-
-/** `$XDG_RUNTIME_DIR/podloom`, or `/tmp/podloom-<uid>` where there is none. */
-export function runtimeRoot(env: Environment): string {
-  const xdg = env.XDG_RUNTIME_DIR;
-  if (xdg !== undefined && xdg.startsWith("/")) return join(xdg, "podloom");
-  return join(tmpdir(), `podloom-${userInfo().uid}`);
-}
-
-/** `$XDG_STATE_HOME/podloom`, or `~/.local/state/podloom`. */
-export function stateRoot(env: Environment): string {
-  const xdg = env.XDG_STATE_HOME;
-  if (xdg !== undefined && xdg.startsWith("/")) return join(xdg, "podloom");
-  return join(env.HOME ?? homedir(), ".local", "state", "podloom");
 }
 
 /** The paths of the lab `name`. Creates nothing. @throws PodloomError PL_USAGE when no lab can have that name */
@@ -85,10 +68,7 @@ export function makeRuntimeDir(dirs: LabDirs): void {
   }
   for (let attempt = 1; ; attempt++) {
     try {
-      for (const folder of [dirname(dirs.runtime), dirs.runtime]) {
-        makeFolder(folder, 0o700);
-        assertOwn(folder);
-      }
+      for (const folder of [dirname(dirs.runtime), dirs.runtime]) makeOwnFolder(folder);
       return;
     } catch (thrown) {
       // The end of another lab may have removed the parent under our hands.
@@ -96,16 +76,6 @@ export function makeRuntimeDir(dirs: LabDirs): void {
       if (!again) throw runtimeFault(dirs.runtime, thrown);
     }
   }
-}
-
-/** In /tmp anybody could have made the folder first, and would then read and replace what is in it. */
-function assertOwn(folder: string): void {
-  const stat = lstatSync(folder);
-  const uid = process.getuid?.();
-  if (stat.isDirectory() && (uid === undefined || stat.uid === uid) && (stat.mode & 0o022) === 0) return;
-  throw new PodloomError("PL_RUNTIME_DIR", `${folder} is not a folder that only you can write to`, {
-    remedy: "Remove it, or set XDG_RUNTIME_DIR to a folder of your own.",
-  });
 }
 
 /** Creates the state folder afresh: logs of this run only, nothing of an earlier one. @throws PodloomError PL_STATE_DIR */

@@ -3,14 +3,8 @@ import { linkSync, readdirSync, readFileSync, renameSync, unlinkSync, writeFileS
 import { dirname } from "node:path";
 import { removeEmptyFolders } from "../io/make-folder.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import {
-  type Environment,
-  type LabDirs,
-  labDirs,
-  makeRuntimeDir,
-  runtimeFault,
-  runtimeRoot,
-} from "./lab-dirs.ts";
+import { type Environment, runtimeRoot } from "../io/xdg-folders.ts";
+import { type LabDirs, labDirs, makeRuntimeDir, runtimeFault } from "./lab-dirs.ts";
 import { isLabName } from "./lab-name.ts";
 import { identify, isAlive, type ProcessIdentity } from "./process-identity.ts";
 

@@ -1,5 +1,5 @@
+import { NAME_PATTERN, NAME_RULE } from "../base/name-rule.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { NAME_PATTERN, NAME_RULE } from "./names.ts";
 
 /** May a lab be named so? */
 export function isLabName(name: string): boolean {

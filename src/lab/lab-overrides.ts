@@ -1,7 +1,8 @@
 // What flags of `podloom up` change in a lab file that was read.
+
+import { NAME_RULE } from "../base/name-rule.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { type LabFile, labFileSchema, NODES_MAX, PODS_MAX } from "./lab-schema.ts";
-import { NAME_RULE } from "./names.ts";
 import { STORE_FORM, storeRemedy } from "./store-endpoints.ts";
 
 /** The flags; undefined leaves the file's word. */

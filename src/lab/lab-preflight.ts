@@ -2,7 +2,8 @@
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { formatPrefix, type Prefix, parseCidr } from "../base/ipv4-addr.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { type Environment, type LabDirs, runtimeFault } from "./lab-dirs.ts";
+import type { Environment } from "../io/xdg-folders.ts";
+import { type LabDirs, runtimeFault } from "./lab-dirs.ts";
 import { runningLabs } from "./lab-lock.ts";
 import { isAlive, type ProcessIdentity } from "./process-identity.ts";
 import type { Lab } from "./resolve-lab.ts";

@@ -1,7 +1,7 @@
 // The lab file: one zod schema, from which come the types, the checks and the published JSON schema. What a schema cannot
 // say (two nodes with one address, a network that is too small) is checked in `resolve-lab.ts`.
 import { z } from "zod";
-import { NAME_PATTERN, NAME_RULE } from "./names.ts";
+import { NAME_PATTERN, NAME_RULE } from "../base/name-rule.ts";
 import { ENDPOINTS_PATTERN, STORE_FORM } from "./store-endpoints.ts";
 
 /** What `apiVersion` must be. */

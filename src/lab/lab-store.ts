@@ -8,8 +8,9 @@ import { emitConfigKey, parseSubnetKey, subnetsRange } from "../control/flannel/
 import { type EtcdTransport, StoreError } from "../io/etcd/etcd-transport.ts";
 import { Etcd3Transport } from "../io/etcd/etcd3-transport.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import type { Environment } from "../io/xdg-folders.ts";
 import type { Child, ChildExit } from "./child-process.ts";
-import { type Environment, type LabDirs, logPath } from "./lab-dirs.ts";
+import { type LabDirs, logPath } from "./lab-dirs.ts";
 import type { StoreStatus } from "./lab-protocol.ts";
 import type { Lab } from "./resolve-lab.ts";
 import { decideRestart, describeEnd } from "./restart-policy.ts";

@@ -4,15 +4,9 @@ import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { removeEmptyFolders } from "../io/make-folder.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import type { Environment } from "../io/xdg-folders.ts";
 import { startGuarded } from "./guarded-supervisor.ts";
-import {
-  type Environment,
-  type LabDirs,
-  labDirs,
-  makeStateFolder,
-  removeSilentOutput,
-  stateFault,
-} from "./lab-dirs.ts";
+import { type LabDirs, labDirs, makeStateFolder, removeSilentOutput, stateFault } from "./lab-dirs.ts";
 import { type LabHolder, readHolder } from "./lab-lock.ts";
 import type { SupervisorEvent } from "./lab-protocol.ts";
 import type { Lab } from "./resolve-lab.ts";

@@ -9,10 +9,9 @@ import {
   prefixOf,
 } from "../base/ipv4-addr.ts";
 import { err, ok, type Result } from "../base/result.ts";
+import { type DocumentFault, DocumentFaults } from "../io/document/problem.ts";
 import { type Carrier, hostAddresses } from "../io/host-address.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
-import { LabFaults } from "./lab-faults.ts";
-import type { LabFault } from "./lab-file.ts";
 import type { LabFile } from "./lab-schema.ts";
 import { checkNetwork, checkSubnetCount, checkUsable } from "./resolve-network.ts";
 import { nodeWishes, resolveNodes } from "./resolve-nodes.ts";
@@ -65,8 +64,8 @@ export interface Lab {
 }
 
 /** Resolves `file`. @param fallbackName the lab's name when the file gives none */
-export function resolveLab(file: LabFile, fallbackName: string): Result<Lab, readonly LabFault[]> {
-  const faults = new LabFaults();
+export function resolveLab(file: LabFile, fallbackName: string): Result<Lab, readonly DocumentFault[]> {
+  const faults = new DocumentFaults();
   const subnet = resolveSegment(file, faults);
   const wishes = nodeWishes(file);
   let nodes = resolveNodes(file, wishes, subnet, faults);
@@ -107,7 +106,7 @@ export function storeChoice(text: string): StoreChoice {
   return { kind: "external", endpoints: text.split(",") };
 }
 
-function resolveSegment(file: LabFile, faults: LabFaults): Prefix | undefined {
+function resolveSegment(file: LabFile, faults: DocumentFaults): Prefix | undefined {
   const path = ["underlay", "subnet"];
   const cidr = parseCidr(file.underlay.subnet);
   if (!cidr.ok) {
@@ -135,7 +134,7 @@ function resolveSegment(file: LabFile, faults: LabFaults): Prefix | undefined {
   return subnet;
 }
 
-function checkCarrier(file: LabFile, nodes: readonly LabNode[], faults: LabFaults): void {
+function checkCarrier(file: LabFile, nodes: readonly LabNode[], faults: DocumentFaults): void {
   const addresses = nodes.map((node) => node.address);
   try {
     hostAddresses(addresses, file.underlay.carrier);

@@ -1,4 +1,6 @@
 // The network block of a lab file: Flannel's own checks, each complaint at the key that it is about, and ours.
+
+import { countOf } from "../base/count-of.ts";
 import {
   contains,
   formatIpv4,
@@ -11,10 +13,8 @@ import {
   prefixOf,
 } from "../base/ipv4-addr.ts";
 import { type NetConf, parseNetConf } from "../control/flannel/net-conf.ts";
-import { countOf } from "./count-of.ts";
-import type { LabFaults } from "./lab-faults.ts";
+import type { DocPath, DocumentFaults } from "../io/document/problem.ts";
 import type { LabFile } from "./lab-schema.ts";
-import type { DocPath } from "./yaml-source.ts";
 
 /** The backends that podloom has, as Flannel spells them. */
 const BACKENDS: readonly string[] = ["vxlan"];
@@ -27,7 +27,7 @@ const NO_HOSTS: readonly (readonly [Prefix, string])[] = [
 ];
 
 /** Refuses a network that holds addresses which no host can have. */
-export function checkUsable(network: Prefix, path: DocPath, example: string, faults: LabFaults): void {
+export function checkUsable(network: Prefix, path: DocPath, example: string, faults: DocumentFaults): void {
   const found = NO_HOSTS.find(([range]) => overlaps(range, network));
   if (found === undefined) return;
   const message = `${formatPrefix(network)} lies among ${found[1]}, ${formatPrefix(found[0])}`;
@@ -35,7 +35,7 @@ export function checkUsable(network: Prefix, path: DocPath, example: string, fau
 }
 
 /** Flannel's configuration with its defaults filled in; undefined when it is refused. */
-export function checkNetwork(file: LabFile, json: string, faults: LabFaults): NetConf | undefined {
+export function checkNetwork(file: LabFile, json: string, faults: DocumentFaults): NetConf | undefined {
   const { EnableIPv4, Backend } = file.network;
   if (!BACKENDS.includes(Backend.Type.toLowerCase())) {
     const remedy = `podloom has: ${BACKENDS.join(", ")}.`;
@@ -77,7 +77,7 @@ function limitPath(file: LabFile): DocPath {
 }
 
 /** Is there a subnet for every node? */
-export function checkSubnetCount(conf: NetConf, nodes: number, file: LabFile, faults: LabFaults): void {
+export function checkSubnetCount(conf: NetConf, nodes: number, file: LabFile, faults: DocumentFaults): void {
   const subnets = countSubnets(conf);
   if (subnets >= nodes) return;
   const path = limitPath(file);

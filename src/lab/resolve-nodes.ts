@@ -1,4 +1,6 @@
 // The nodes block of a lab file: names, underlay addresses and pods of every node.
+
+import { countOf } from "../base/count-of.ts";
 import {
   contains,
   formatIpv4,
@@ -8,12 +10,11 @@ import {
   type Prefix,
   parseIpv4,
 } from "../base/ipv4-addr.ts";
-import { countOf } from "./count-of.ts";
-import type { LabFaults } from "./lab-faults.ts";
+import { NAME_LENGTH_MAX } from "../base/name-rule.ts";
+import type { DocPath, DocumentFaults } from "../io/document/problem.ts";
 import type { LabFile } from "./lab-schema.ts";
-import { NAME_LENGTH_MAX, RESERVED_NODE_NAMES } from "./names.ts";
+import { RESERVED_NODE_NAMES } from "./names.ts";
 import type { LabNode, LabPod } from "./resolve-lab.ts";
-import type { DocPath } from "./yaml-source.ts";
 
 /** A node as the lab file asks for it, before anything is filled in. */
 export interface NodeWish {
@@ -63,7 +64,7 @@ export function resolveNodes(
   file: LabFile,
   wishes: readonly NodeWish[],
   segment: Prefix | undefined,
-  faults: LabFaults,
+  faults: DocumentFaults,
 ): LabNode[] {
   checkNodeNames(wishes, faults);
   checkPodNames(wishes, faults);
@@ -88,7 +89,7 @@ export function resolveNodes(
   return nodes;
 }
 
-function checkNodeNames(wishes: readonly NodeWish[], faults: LabFaults): void {
+function checkNodeNames(wishes: readonly NodeWish[], faults: DocumentFaults): void {
   const seen = new Map<string, number>();
   wishes.forEach((wish, i) => {
     const path = ["nodes", i, "name"];
@@ -105,7 +106,7 @@ function checkNodeNames(wishes: readonly NodeWish[], faults: LabFaults): void {
   });
 }
 
-function checkPodNames(wishes: readonly NodeWish[], faults: LabFaults): void {
+function checkPodNames(wishes: readonly NodeWish[], faults: DocumentFaults): void {
   const owner = new Map<string, string>();
   wishes.forEach((node, i) => {
     node.pods.forEach((pod, j) => {
@@ -120,7 +121,7 @@ function checkPodNames(wishes: readonly NodeWish[], faults: LabFaults): void {
 }
 
 /** The schema bounds what is written; names that are put together here may still come out too long. */
-function checkLengths(file: LabFile, wishes: readonly NodeWish[], faults: LabFaults): void {
+function checkLengths(file: LabFile, wishes: readonly NodeWish[], faults: DocumentFaults): void {
   for (const [i, wish] of wishes.entries()) {
     const tooLong = [wish.name, ...wish.pods.map((pod) => pod.name)].find(
       (name) => name.length > NAME_LENGTH_MAX,
@@ -138,7 +139,7 @@ function takeAddress(
   i: number,
   segment: Prefix,
   taken: Map<Ipv4Addr, string>,
-  faults: LabFaults,
+  faults: DocumentFaults,
 ): void {
   const path = ["nodes", i, "address"];
   const address = parseIpv4(wish.address as string);

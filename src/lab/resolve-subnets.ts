@@ -1,5 +1,7 @@
 // Which subnet each node leases, as far as the lab file says, and whether its pods can have the addresses that they ask for.
 // A node draws its subnet at random unless it is told one, so only a told one can promise an address.
+
+import { countOf } from "../base/count-of.ts";
 import {
   contains,
   formatIpv4,
@@ -10,13 +12,11 @@ import {
   prefixOf,
 } from "../base/ipv4-addr.ts";
 import type { NetConf } from "../control/flannel/net-conf.ts";
-import { countOf } from "./count-of.ts";
-import type { LabFaults } from "./lab-faults.ts";
+import type { DocPath, DocumentFaults } from "../io/document/problem.ts";
 import type { LabFile } from "./lab-schema.ts";
 import type { LabNode } from "./resolve-lab.ts";
 import { countSubnets, leasable } from "./resolve-network.ts";
 import { type NodeWish, nodePath } from "./resolve-nodes.ts";
-import type { DocPath } from "./yaml-source.ts";
 
 /** What is known of a node's subnet: undefined that it is drawn, `wrong` that what the file says cannot be. */
 type Told = Prefix | "wrong" | undefined;
@@ -27,7 +27,7 @@ export function resolveSubnets(
   wishes: readonly NodeWish[],
   nodes: readonly LabNode[],
   conf: NetConf,
-  faults: LabFaults,
+  faults: DocumentFaults,
 ): LabNode[] {
   const told = toldSubnets(wishes, conf, faults);
   checkPodCounts(file, nodes, conf, faults);
@@ -50,7 +50,7 @@ function* freeSubnets(conf: NetConf, taken: ReadonlySet<Ipv4Addr>): Generator<Pr
   return undefined;
 }
 
-function toldSubnets(wishes: readonly NodeWish[], conf: NetConf, faults: LabFaults): Told[] {
+function toldSubnets(wishes: readonly NodeWish[], conf: NetConf, faults: DocumentFaults): Told[] {
   const owners = new Map<Ipv4Addr, string>();
   return wishes.map((wish, i) => {
     if (wish.subnet === undefined) return undefined;
@@ -67,7 +67,7 @@ function toldSubnets(wishes: readonly NodeWish[], conf: NetConf, faults: LabFaul
   });
 }
 
-function readSubnet(text: string, path: DocPath, conf: NetConf, faults: LabFaults): Prefix | undefined {
+function readSubnet(text: string, path: DocPath, conf: NetConf, faults: DocumentFaults): Prefix | undefined {
   const cidr = parseCidr(text);
   if (!cidr.ok) {
     faults.add(path, cidr.error, `Write it like ${formatIpv4(conf.subnetMin)}/${conf.subnetLen}.`);
@@ -98,7 +98,12 @@ function rangeKeys(conf: NetConf): string {
 }
 
 /** Has each subnet an address for every pod of its node? */
-function checkPodCounts(file: LabFile, nodes: readonly LabNode[], conf: NetConf, faults: LabFaults): void {
+function checkPodCounts(
+  file: LabFile,
+  nodes: readonly LabNode[],
+  conf: NetConf,
+  faults: DocumentFaults,
+): void {
   // The base address, the bridge's own (.1) and the broadcast address are not a pod's.
   const podsMax = 2 ** (32 - conf.subnetLen) - 3;
   for (const [i, node] of nodes.entries()) {
@@ -115,7 +120,7 @@ function checkPodAddresses(
   nodes: readonly LabNode[],
   told: readonly Told[],
   conf: NetConf,
-  faults: LabFaults,
+  faults: DocumentFaults,
 ): void {
   const single = countSubnets(conf) === 1 ? { addr: conf.subnetMin, len: conf.subnetLen } : undefined;
   const owners = new Map<Ipv4Addr, string>();

@@ -3,9 +3,10 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { err, ok, type Result } from "../base/result.ts";
 import { PodloomError } from "../io/podloom-error.ts";
+import type { Environment } from "../io/xdg-folders.ts";
 import { Child, type ChildExit, type ChildSpec, failedStart } from "./child-process.ts";
 import { freePorts } from "./free-port.ts";
-import { type Environment, type LabDirs, logPath, makeStateFolder } from "./lab-dirs.ts";
+import { type LabDirs, logPath, makeStateFolder } from "./lab-dirs.ts";
 import { describeEnd } from "./restart-policy.ts";
 
 /** A store that we start ourselves. */

@@ -6,11 +6,11 @@ import { fileURLToPath } from "node:url";
 import { formatPrefix } from "../base/ipv4-addr.ts";
 import { Logger } from "../io/logger.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
+import type { Environment } from "../io/xdg-folders.ts";
 import type { ChildExit } from "./child-process.ts";
 import { ControlServer } from "./control-server.ts";
 import { describeEvent } from "./describe-event.ts";
 import {
-  type Environment,
   type LabDirs,
   labDirs,
   logPath,

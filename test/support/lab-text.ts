@@ -1,5 +1,6 @@
 // Lab files as text, and what podloom makes of them.
-import { describeProblem, parseLabFile } from "../../src/lab/lab-file.ts";
+import { describeProblem } from "../../src/io/document/problem.ts";
+import { parseLabFile } from "../../src/lab/lab-file.ts";
 import { type Lab, resolveLab } from "../../src/lab/resolve-lab.ts";
 
 /** What every lab file begins with. */

@@ -1,15 +1,13 @@
-// What to write instead of what a lab file has: read off the JSON schema, so that bounds and choices are said as they are.
-import { countOf } from "./count-of.ts";
-import { labJsonSchema } from "./lab-schema.ts";
-import { storeRemedy } from "./store-endpoints.ts";
-import { nearestWord } from "./suggestion.ts";
-import { type DocPath, keyText } from "./yaml-source.ts";
+// What to write instead of what a file has: read off the JSON schema, so that bounds and choices are said as they are.
+import { countOf } from "../../base/count-of.ts";
+import { nearestWord } from "../../base/nearest-word.ts";
+import { type DocPath, keyText } from "./problem.ts";
 
 /** As much of a JSON schema as is walked here. */
-interface JsonSchema {
+export interface JsonSchema {
   readonly description?: string;
   readonly type?: string;
-  readonly const?: string;
+  readonly const?: string | number | boolean | null;
   readonly enum?: readonly string[];
   readonly format?: string;
   readonly examples?: readonly string[];
@@ -18,21 +16,26 @@ interface JsonSchema {
   readonly minItems?: number;
   readonly maxItems?: number;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly additionalProperties?: JsonSchema | boolean;
   readonly items?: JsonSchema;
   readonly anyOf?: readonly JsonSchema[];
 }
 
 /** Every schema that may apply at `path`: several where unions lie on the way. */
-function schemasAt(path: DocPath): readonly JsonSchema[] {
-  let schemas = withBranches(labJsonSchema() as JsonSchema);
-  for (const step of path) {
-    const next = schemas.flatMap((schema) => {
-      const child = typeof step === "number" ? schema.items : schema.properties?.[step];
-      return child === undefined ? [] : [child];
-    });
-    schemas = next.flatMap(withBranches);
-  }
+function schemasAt(root: JsonSchema, path: DocPath): readonly JsonSchema[] {
+  let schemas = withBranches(root);
+  for (const step of path) schemas = schemas.flatMap((schema) => childOf(schema, step)).flatMap(withBranches);
   return schemas;
+}
+
+function childOf(
+  { items, properties, additionalProperties }: JsonSchema,
+  step: string | number,
+): JsonSchema[] {
+  if (typeof step === "number") return items === undefined ? [] : [items];
+  const named = properties !== undefined && Object.hasOwn(properties, step) ? properties[step] : undefined;
+  if (named !== undefined) return [named];
+  return typeof additionalProperties === "object" ? [additionalProperties] : [];
 }
 
 function withBranches(schema: JsonSchema): JsonSchema[] {
@@ -40,9 +43,8 @@ function withBranches(schema: JsonSchema): JsonSchema[] {
 }
 
 /** What may stand at `path` in place of `value`, which does not fit; undefined: it is missing. */
-export function valueRemedy(path: DocPath, value: unknown): string {
-  if (path.length === 1 && path[0] === "store" && typeof value === "string") return storeRemedy(value);
-  const schemas = schemasAt(path);
+export function valueRemedy(root: JsonSchema, path: DocPath, value: unknown): string {
+  const schemas = schemasAt(root, path);
   const forms = [...new Set(schemas.flatMap(formOf))].join(", or ");
   if (value === undefined) return `Add the key: ${forms}.`;
   // The description of a choice says what each of the words does.
@@ -51,10 +53,11 @@ export function valueRemedy(path: DocPath, value: unknown): string {
   return about === undefined ? `Write ${forms}.` : `Write ${forms}. ${about}`;
 }
 
-/** What an unknown key was perhaps meant to be, or which there are. */
-export function unknownKeyRemedy(key: string, path: DocPath): string {
-  const known = [...new Set(schemasAt(path).flatMap((schema) => Object.keys(schema.properties ?? {})))];
-  const where = path.length === 0 ? "a lab file" : keyText(path);
+/** What an unknown key was perhaps meant to be, or which there are. @param what the document is: "a lab file" */
+export function unknownKeyRemedy(root: JsonSchema, what: string, key: string, path: DocPath): string {
+  const schemas = schemasAt(root, path);
+  const known = [...new Set(schemas.flatMap((schema) => Object.keys(schema.properties ?? {})))];
+  const where = path.length === 0 ? what : keyText(path);
   const near = nearestWord(key, known);
   if (near !== undefined) return `Did you mean "${near}"?`;
   return `The keys of ${where} are: ${known.join(", ")}.`;
@@ -62,7 +65,7 @@ export function unknownKeyRemedy(key: string, path: DocPath): string {
 
 /** The values of a schema as a phrase: `a whole number from 1 to 2000`. None for a union, whose branches speak for it. */
 function formOf(schema: JsonSchema): string[] {
-  if (schema.const !== undefined) return [schema.const];
+  if (schema.const !== undefined) return [String(schema.const)];
   if (schema.enum !== undefined) return [schema.enum.join(" or ")];
   const like = schema.examples === undefined ? "" : ` like ${schema.examples[0]}`;
   switch (schema.type) {
@@ -70,10 +73,16 @@ function formOf(schema: JsonSchema): string[] {
       return [`a whole number from ${schema.minimum} to ${schema.maximum}`];
     case "boolean":
       return ["true or false"];
+    case "null":
+      return ["null"];
     case "array":
       return [`a list of ${schema.minItems ?? 0} to ${countOf(schema.maxItems ?? 0, "entry", "entries")}`];
     case "object":
-      return [`a map of the keys ${Object.keys(schema.properties ?? {}).join(", ")}`];
+      return [
+        schema.properties === undefined
+          ? "a map"
+          : `a map of the keys ${Object.keys(schema.properties).join(", ")}`,
+      ];
     case "string": {
       const kinds: Readonly<Record<string, string>> = { ipv4: "an address", cidrv4: "a prefix" };
       return [`${kinds[schema.format ?? ""] ?? "text"}${like}`];

@@ -1,27 +1,17 @@
 // YAML with positions: what lets a message about `nodes[1].address` name the line and column of that very value.
 import { isMap, isPair, isScalar, LineCounter, type Node, parseDocument } from "yaml";
-
-/** A place in a YAML text; both count from 1. */
-export interface Position {
-  readonly line: number;
-  readonly col: number;
-}
-
-/** A key or an index for each step from the root of a document. */
-export type DocPath = readonly (string | number)[];
-
-/** A path as people write it: `nodes[1].address`. */
-export function keyText(path: DocPath): string {
-  let text = "";
-  for (const step of path) text += typeof step === "number" ? `[${step}]` : text === "" ? step : `.${step}`;
-  return text;
-}
+import type { DocPath, Position } from "./problem.ts";
 
 /** A fault of YAML itself. */
 export interface YamlFault {
   readonly at: Position;
   readonly message: string;
 }
+
+/** Lists and maps in one another; beyond some thousands the parser takes minutes, or dies. */
+const DEPTH_MAX = 100;
+/** Items that begin on one line, one in the other: "- - - a". */
+const NESTED_ITEMS = new RegExp(`^[ \\t]*(?:[-?:][ \\t]+){${DEPTH_MAX}}`, "m");
 
 /** One parsed YAML document that remembers where everything stood. */
 export class YamlSource {
@@ -31,13 +21,24 @@ export class YamlSource {
   readonly #doc: ReturnType<typeof parseDocument>;
   readonly #lines = new LineCounter();
 
-  constructor(text: string) {
-    this.#doc = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
+  /** @param what the document is: "a lab file" */
+  constructor(text: string, what: string) {
+    const deep = tooDeepAt(text);
+    this.#doc = parseDocument(deep === undefined ? text : text.slice(0, deep), {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+    });
+    if (deep !== undefined) {
+      this.faults = [
+        { at: this.#at(deep), message: `more than ${DEPTH_MAX} lists and maps are in one another here` },
+      ];
+      return;
+    }
     const faults: YamlFault[] = this.#doc.errors.map((error) => ({
       at: this.#at(error.pos[0]),
       message:
         error.code === "MULTIPLE_DOCS"
-          ? "a lab file is one YAML document, without a second `---`"
+          ? `${what} is one YAML document, without a second \`---\``
           : error.message,
     }));
     if (faults.length === 0) {
@@ -91,4 +92,17 @@ export class YamlSource {
     const { line, col } = this.#lines.linePos(offset);
     return { line: Math.max(1, line), col: Math.max(1, col) };
   }
+}
+
+/** Where the text nests deeper than any file for people does. Brackets in text count too, which does no harm at this depth. */
+function tooDeepAt(text: string): number | undefined {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i];
+    if (char === "[" || char === "{") depth++;
+    else if ((char === "]" || char === "}") && depth > 0) depth--;
+    if (depth > DEPTH_MAX) return i;
+  }
+  const items = NESTED_ITEMS.exec(text);
+  return items?.index;
 }
