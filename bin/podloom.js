@@ -1,10 +1,14 @@
 #!/usr/bin/env node
-// The one entry: a node, the embedded store, or the command line. They are separate programs, so that a node process
-// loads nothing of the command line.
+// The one entry: a node, a BGP speaker, the embedded store, or the command line. They are separate programs, so that a node
+// process loads nothing of the command line.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const programs = { node: "../dist/bundle/node.js", store: "../dist/io/embedded/main.js" };
+const programs = {
+  node: "../dist/bundle/node.js",
+  bgp: "../dist/bundle/speaker.js",
+  store: "../dist/io/embedded/main.js",
+};
 const program = process.argv[2] ?? "";
 const entry = new URL(
   Object.hasOwn(programs, program) ? programs[program] : "../dist/cli/main.js",

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { packageVersion } from "../io/package-version.ts";
 
 /** What this is, and what it runs on. */
 export interface VersionInfo {
@@ -10,7 +10,6 @@ export interface VersionInfo {
 
 /** Reads the version from the package. */
 export function versionInfo(): VersionInfo {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  const { version } = JSON.parse(text) as { version: string };
-  return { podloom: version, node: process.versions.node, platform: process.platform, arch: process.arch };
+  const { platform, arch, versions } = process;
+  return { podloom: packageVersion(), node: versions.node, platform, arch };
 }

@@ -10,11 +10,10 @@ import { IpcServer } from "../io/ipc/server.ts";
 import { Logger } from "../io/logger.ts";
 import { describeError, PodloomError } from "../io/podloom-error.ts";
 import { NODE_USAGE, type NodeConfig, parseNodeConfig } from "./config.ts";
+import { dieLoudly, Exit } from "./die-loudly.ts";
 import { NodeDriver, type NodeEnd } from "./driver.ts";
 import { StateFolder } from "./state-folder.ts";
 import { answer } from "./verbs.ts";
-
-const Exit = { OK: 0, USAGE: 2, ENVIRONMENT: 5, INTERNAL: 70 } as const;
 
 /** Who is told of the node: a supervisor, or whoever has connected to the node's own socket. */
 interface Control {
@@ -41,7 +40,7 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(`podloom node: ${describeError(thrown)}\n`);
     return Exit.ENVIRONMENT;
   }
-  dieLoudly(logger);
+  dieLoudly(logger, "node");
   const end = await run(config, logger).catch((thrown: unknown) => failed(thrown, logger));
   logger.close();
   // The log says it too; but who started it by hand may not be reading the log.
@@ -115,17 +114,6 @@ async function openControl(config: NodeConfig, driver: NodeDriver, logger: Logge
     },
   });
   return { tell: (state) => void supervisor.notify("state", state), close: () => supervisor.end() };
-}
-
-/** A fault of our own code: say everything, then die; whoever started us sees the exit code and the log. */
-function dieLoudly(logger: Logger): void {
-  const die = (event: string) => (thrown: unknown) => {
-    logger.error("node", event, thrown, "fatal");
-    logger.close();
-    process.exit(Exit.INTERNAL);
-  };
-  process.on("uncaughtException", die("uncaughtException"));
-  process.on("unhandledRejection", die("unhandledRejection"));
 }
 
 // Explicitly: a timer of a library must not keep a node that has ended.

@@ -44,7 +44,7 @@ export class MessageReader {
   /** Takes the next chunk of the stream, which is borrowed until {@link next} has answered undefined. */
   push(chunk: Uint8Array): void {
     assert(this.#at === this.#chunk.length, "drain the reader before the next chunk");
-    this.#chunk = chunk;
+    this.#chunk = plain(chunk);
     this.#at = 0;
   }
 
@@ -122,4 +122,10 @@ export class MessageReader {
     this.#forgetChunk();
     return undefined;
   }
+}
+
+/** Sockets hand out a subclass whose slice() copies nothing: what readers keep of a message would stay borrowed, and hold all of the chunk. */
+function plain(bytes: Uint8Array): Uint8Array {
+  if (bytes.constructor === Uint8Array) return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }

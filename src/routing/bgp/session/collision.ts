@@ -28,6 +28,10 @@ export type Verdict = "both" | "dropOther" | "replaceOther" | "dropThis";
 /**
  * Decides for a connection, `incoming` or not, whose OPEN has just been found good.
  *
+ * Where connections that came up together meet one that is Established already, the dominant speaker's still is the better one. But
+ * most speakers hold that whatever is Established stays, and so close this one when our OPEN reaches them; if we gave up the other
+ * meanwhile, both would be lost. So both go on until the neighbour closes one, or says by a KEEPALIVE that it keeps this one.
+ *
  * Two speakers of this code always keep the same connection, whatever the order in which things reach them: a connection is
  * given up only once OPENs have come on both, which the other side then has sent on both, and who is dominant does not depend on
  * time. A connection that is only being dialled gives way at once: no OPEN was sent on it, so the other side cannot have
@@ -45,7 +49,7 @@ export function resolveCollision(incoming: boolean, speakers: Speakers, other: R
     case "OpenConfirm":
       return remoteDominates(speakers) === incoming ? "dropOther" : "dropThis";
     case "Established":
-      if (other.contemporary) return remoteDominates(speakers) === incoming ? "dropOther" : "dropThis";
+      if (other.contemporary) return remoteDominates(speakers) === incoming ? "both" : "dropThis";
       return incoming && other.replaceable ? "replaceOther" : "dropThis";
   }
 }

@@ -180,6 +180,19 @@ export class ConnectionPair {
     this.step(c, { t, holdTimeSec: negotiated.holdTimeSec }, now);
   }
 
+  /**
+   * A KEEPALIVE. One that answers our OPEN beside an Established session says that the neighbour has made its choice between
+   * connections that came up together: see {@link resolveCollision}.
+   */
+  keepalive(c: BgpConnection, now: Instant): void {
+    const other = c === this.#main ? this.#rival : this.#main;
+    if (c.fsm.state === "OpenConfirm" && other?.established) {
+      this.#host.emit({ t: "trace", trace: { t: "collision", keptIncoming: c.incoming } });
+      this.step(other, { t: "OpenCollisionDump" }, now);
+    }
+    this.step(c, { t: "KeepAliveMsg" }, now);
+  }
+
   /** What a connection has to write next, if it can. */
   write(now: Instant): PeerOutput | undefined {
     return this.#write(this.#main, now) ?? (this.#rival && this.#write(this.#rival, now));

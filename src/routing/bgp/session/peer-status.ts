@@ -4,6 +4,7 @@ import type { Instant } from "../../../base/time.ts";
 import type { Family } from "../../../wire/bgp/family.ts";
 import { HEADER_LEN, messageLength, messageType } from "../../../wire/bgp/header.ts";
 import type { Negotiated } from "../../../wire/bgp/negotiated.ts";
+import type { OpenMessage } from "../../../wire/bgp/open.ts";
 import type { BgpState } from "./fsm-types.ts";
 import type { DownReason } from "./peer-messages.ts";
 
@@ -52,9 +53,16 @@ export interface PeerStatus {
   /** Of the session; undefined while there is none. */
   readonly negotiated: Negotiated | undefined;
   readonly bgpId: Ipv4Addr | undefined;
+  /** What both sides said of themselves for this session. */
+  readonly opens: { readonly sent: OpenMessage; readonly received: OpenMessage } | undefined;
+  /** When the session's hold timer expires and its next KEEPALIVE is due; NEVER while there is none. */
+  readonly holdUntil: Instant;
+  readonly keepaliveAt: Instant;
   /** When the next attempt begins after a fault; NEVER when none is waited for. */
   readonly backOffUntil: Instant;
   readonly lastDown: { readonly reason: DownReason; readonly at: Instant } | undefined;
+  /** What the session, or the last attempt at one, ended with; undefined while it is Established, and before the first fault. */
+  readonly fault: { readonly reason: DownReason; readonly at: Instant } | undefined;
   /** Families with stale routes. */
   readonly stale: readonly Family[];
   /** Octets that wait to be written. */

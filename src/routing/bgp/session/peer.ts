@@ -46,6 +46,7 @@ export class BgpPeer {
   #expired = false;
   #since: Instant = 0;
   #lastDown: PeerStatus["lastDown"];
+  #fault: PeerStatus["fault"];
 
   constructor({ config, ids, rng }: PeerOptions) {
     this.config = config;
@@ -53,7 +54,7 @@ export class BgpPeer {
     const host: PairHost = {
       config,
       counters: this.counters,
-      emit: (output) => this.#outputs.push(output),
+      emit: (output) => this.#emit(output),
       localOpen: () => this.#localOpen(),
       opened: (c) => this.#intake.opened(c),
       up: (c) => this.#up(c),
@@ -100,7 +101,7 @@ export class BgpPeer {
         this.#received(input.conn, input.bytes);
         break;
       case "closed":
-        this.#pair.lost(input.conn, input.message ?? "the neighbour closed the connection", now);
+        this.#lost(input.conn, input.message ?? "the neighbour closed the connection");
         break;
       case "blocked":
       case "progress":
@@ -177,16 +178,22 @@ export class BgpPeer {
   status(): PeerStatus {
     const { main, rival } = this.#pair;
     const c = rival !== undefined && rank(rival.fsm.state) > rank(main.fsm.state) ? rival : main;
+    const { session } = this.#pair;
+    const { sent, received } = session ?? {};
     return {
       state: c.fsm.state,
       enabled: this.#enabled,
       incoming: c.incoming,
       since: this.#since,
       connectRetryCounter: main.fsm.connectRetryCounter,
-      negotiated: this.#pair.session?.negotiated,
-      bgpId: this.#pair.session?.received?.bgpId,
+      negotiated: session?.negotiated,
+      bgpId: received?.bgpId,
+      opens: sent === undefined || received === undefined ? undefined : { sent, received },
+      holdUntil: session?.deadlines.at("hold") ?? NEVER,
+      keepaliveAt: session?.deadlines.at("keepalive") ?? NEVER,
       backOffUntil: main.fsm.idleHoldRunning ? main.deadlines.at("idleHold") : NEVER,
       lastDown: this.#lastDown,
+      fault: session === undefined ? this.#fault : undefined,
       stale: this.#intake.stale,
       queuedBytes: main.queue.bytes + (rival?.queue.bytes ?? 0),
       counters: this.counters,
@@ -231,6 +238,16 @@ export class BgpPeer {
   #connectFailed(conn: ConnId, message: string): void {
     if (this.#pair.find(conn) === undefined) return;
     this.#trace({ t: "connectFailed", message });
+    this.#fault = { reason: { t: "lost", message }, at: this.#now };
+    this.#pair.lost(conn, message, this.#now);
+  }
+
+  #lost(conn: ConnId, message: string): void {
+    // One that closes without a word is often one that waits after what it has said before: that tells more.
+    const said = this.#fault?.reason.t === "local" || this.#fault?.reason.t === "remote";
+    if (!said && this.#pair.find(conn) !== undefined) {
+      this.#fault = { reason: { t: "lost", message }, at: this.#now };
+    }
     this.#pair.lost(conn, message, this.#now);
   }
 
@@ -286,6 +303,7 @@ export class BgpPeer {
     this.#since = this.#now;
     this.counters.dropped++;
     this.#lastDown = { reason, at: this.#now };
+    this.#fault = this.#lastDown;
     this.#limits.reset();
     this.#wantsToWrite = false;
     this.#intake.down(c, reason, this.#enabled, this.#now);
@@ -315,6 +333,14 @@ export class BgpPeer {
     if (main.conn !== undefined || rival !== undefined || main.fsm.idleHoldRunning) return;
     this.#expired = true;
     this.#outputs.push({ t: "expired" });
+  }
+
+  #emit(output: PeerOutput): void {
+    if (output.t === "trace" && output.trace.t === "notification") {
+      const { direction, notice } = output.trace;
+      this.#fault = { reason: { t: direction === "in" ? "remote" : "local", notice }, at: this.#now };
+    }
+    this.#outputs.push(output);
   }
 
   #trace(trace: BgpTrace): void {

@@ -123,7 +123,7 @@ export class SessionIntake {
         this.#routeRefresh(c, message, now);
         return;
       default:
-        this.#pair.step(c, { t: "KeepAliveMsg" }, now);
+        this.#pair.keepalive(c, now);
     }
   }
 

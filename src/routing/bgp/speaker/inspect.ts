@@ -1,6 +1,6 @@
 // What can be read of a running speaker: plain rows, so that they cross process boundaries. Text is made of them elsewhere.
 import { formatIpv4 } from "../../../base/ipv4-addr.ts";
-import { type Instant, SEC_US } from "../../../base/time.ts";
+import { type Instant, MS_US } from "../../../base/time.ts";
 import { formatAsPath } from "../../../wire/bgp/as-path.ts";
 import { formatCommunity, formatExtCommunity, formatLargeCommunity } from "../../../wire/bgp/communities.ts";
 import { Family, formatFamily } from "../../../wire/bgp/family.ts";
@@ -11,23 +11,32 @@ import { formatNextHop } from "../../../wire/bgp/pretty-update.ts";
 import { explain } from "../rib/explain.ts";
 import {
   type Destination,
+  type Ineligible,
   NEXT_HOP_SELF,
   type Path,
   type RibPrefix,
   type RouteAttributes,
 } from "../rib/route.ts";
-import { describeNotice, messageName } from "../session/bgp-trace.ts";
-import type { DownReason } from "../session/peer-messages.ts";
+import { messageName } from "../session/bgp-trace.ts";
 import type { PeerStatus } from "../session/peer-status.ts";
+import {
+  type BgpCapabilitiesRow,
+  type BgpFaultRow,
+  capabilitiesRow,
+  describeDown,
+  farewell,
+  faultRow,
+} from "./inspect-session.ts";
 import type { Neighbor } from "./neighbor.ts";
 import type { BgpSpeaker } from "./speaker.ts";
 
 /** One address family of a neighbour. */
 export interface BgpFamilyRow {
   readonly family: string;
-  /** Paths in Adj-RIB-In, those among them that take part in the decision, and prefixes in Adj-RIB-Out. */
+  /** Paths in Adj-RIB-In, those among them that take part in the decision, that were chosen as best, and prefixes in Adj-RIB-Out. */
   readonly received: number;
   readonly accepted: number;
+  readonly preferred: number;
   readonly advertised: number;
   /** Kept over a restart of the neighbour. */
   readonly stale: boolean;
@@ -54,9 +63,18 @@ export interface BgpPeerRow {
   readonly range?: string;
   readonly holdTimeSec?: number;
   readonly keepaliveSec?: number;
+  /** Until the hold timer expires, and until the next KEEPALIVE is due. */
+  readonly holdLeftSec?: number;
+  readonly keepaliveLeftSec?: number;
+  /** Names of its policies. */
+  readonly importPolicy: string;
+  readonly exportPolicy: string;
   readonly families: readonly BgpFamilyRow[];
   /** What both sides have settled, for people. */
   readonly capabilities: readonly string[];
+  /** What each side has announced for this session. */
+  readonly announced?: BgpCapabilitiesRow;
+  readonly heard?: BgpCapabilitiesRow;
   readonly messagesIn: Readonly<Record<string, number>>;
   readonly messagesOut: Readonly<Record<string, number>>;
   readonly bytesIn: number;
@@ -64,6 +82,10 @@ export interface BgpPeerRow {
   readonly established: number;
   readonly dropped: number;
   readonly lastDown?: string;
+  /** The text that came with it, if it was the neighbour who ended it. @rfc 9003#2 */
+  readonly downText?: string;
+  /** Why it is not up, if something is known to be wrong: what the session, or the last attempt at one, ended with. */
+  readonly fault?: BgpFaultRow;
   /** Until the next attempt, after a fault. */
   readonly backOffSec?: number;
   readonly bytesQueued: number;
@@ -98,6 +120,8 @@ export interface BgpRouteRow {
   readonly unknown: readonly string[];
   readonly stale: boolean;
   readonly ageSec: number;
+  /** Why it takes no part in the decision, in a word; `why` has the sentence. */
+  readonly ineligible?: Ineligible;
   /** Why it was not chosen, or chosen. */
   readonly why?: string;
 }
@@ -110,7 +134,7 @@ export function peerRows(speaker: BgpSpeaker, now: Instant): BgpPeerRow[] {
 function peerRow(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant): BgpPeerRow {
   const status = neighbor.peer.status();
   const { config } = neighbor.peer;
-  const { ribPeer, negotiated, range, port } = neighbor;
+  const { ribPeer, negotiated, range, port, routes } = neighbor;
   return {
     name: neighbor.name,
     addr: formatIpv4(neighbor.addr),
@@ -126,23 +150,29 @@ function peerRow(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant): BgpPeer
     incoming: status.incoming,
     passive: config.fsm.passive,
     ...(range === undefined ? {} : { range: formatRange(range.prefix) }),
-    ...timersOf(status),
+    ...timersOf(status, now),
+    importPolicy: routes.importPolicy.name,
+    exportPolicy: routes.exportPolicy.name,
     families: config.families.map(({ family, prefixLimit }) => ({
       family: formatFamily(family),
       received: speaker.rib.prefixCount(ribPeer, family),
-      accepted: acceptedCount(speaker, neighbor, family),
+      ...usedCounts(speaker, neighbor, family),
       advertised: negotiated === undefined ? 0 : speaker.out.count(ribPeer, family),
       stale: status.stale.includes(family),
       ...(prefixLimit === undefined ? {} : { limit: prefixLimit.limit }),
     })),
     capabilities: capabilitiesOf(neighbor),
+    ...(status.opens === undefined
+      ? {}
+      : { announced: capabilitiesRow(status.opens.sent), heard: capabilitiesRow(status.opens.received) }),
     messagesIn: byType(status.counters.messagesIn),
     messagesOut: byType(status.counters.messagesOut),
     bytesIn: status.counters.octetsIn,
     bytesOut: status.counters.octetsOut,
     established: status.counters.established,
     dropped: status.counters.dropped,
-    ...(status.lastDown === undefined ? {} : { lastDown: describeDown(status.lastDown.reason) }),
+    ...lastDownOf(status),
+    ...(status.fault === undefined ? {} : { fault: faultRow(status.fault.reason) }),
     ...(status.backOffUntil > now && Number.isFinite(status.backOffUntil)
       ? { backOffSec: seconds(status.backOffUntil - now) }
       : {}),
@@ -151,17 +181,39 @@ function peerRow(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant): BgpPeer
   };
 }
 
-function timersOf({ negotiated }: PeerStatus): { holdTimeSec?: number; keepaliveSec?: number } {
-  if (negotiated === undefined) return {};
-  const { holdTimeSec } = negotiated;
-  return { holdTimeSec, keepaliveSec: keepaliveTimeSec(holdTimeSec) };
+function lastDownOf({ lastDown }: PeerStatus): Pick<BgpPeerRow, "lastDown" | "downText"> {
+  if (lastDown === undefined) return {};
+  const { reason } = lastDown;
+  const text = reason.t === "remote" ? farewell(reason) : undefined;
+  return { lastDown: describeDown(reason), ...(text === undefined ? {} : { downText: text }) };
 }
 
-function acceptedCount(speaker: BgpSpeaker, neighbor: Neighbor, family: Family): number {
-  let count = 0;
-  for (const path of speaker.rib.pathsOf(neighbor.ribPeer, family))
-    if (path.ineligible === undefined) count++;
-  return count;
+function timersOf(
+  { negotiated, holdUntil, keepaliveAt }: PeerStatus,
+  now: Instant,
+): Pick<BgpPeerRow, "holdTimeSec" | "keepaliveSec" | "holdLeftSec" | "keepaliveLeftSec"> {
+  if (negotiated === undefined) return {};
+  const { holdTimeSec } = negotiated;
+  return {
+    holdTimeSec,
+    keepaliveSec: keepaliveTimeSec(holdTimeSec),
+    ...(Number.isFinite(holdUntil) ? { holdLeftSec: seconds(holdUntil - now) } : {}),
+    ...(Number.isFinite(keepaliveAt) ? { keepaliveLeftSec: seconds(keepaliveAt - now) } : {}),
+  };
+}
+
+function usedCounts(
+  speaker: BgpSpeaker,
+  neighbor: Neighbor,
+  family: Family,
+): Pick<BgpFamilyRow, "accepted" | "preferred"> {
+  let accepted = 0;
+  let preferred = 0;
+  for (const path of speaker.rib.pathsOf(neighbor.ribPeer, family)) {
+    if (path.ineligible === undefined) accepted++;
+    if (path.dest.best === path) preferred++;
+  }
+  return { accepted, preferred };
 }
 
 function capabilitiesOf({ negotiated }: Neighbor): string[] {
@@ -180,20 +232,6 @@ function capabilitiesOf({ negotiated }: Neighbor): string[] {
 
 function byType(counts: readonly number[]): Record<string, number> {
   return Object.fromEntries(counts.map((count, type) => [messageName(type), count]).slice(1));
-}
-
-/** "the neighbour ended it: Cease/Administrative Shutdown: maintenance". */
-export function describeDown(reason: DownReason): string {
-  switch (reason.t) {
-    case "local":
-      return `ended by us: ${describeNotice(reason.notice)}`;
-    case "remote":
-      return `ended by the neighbour: ${describeNotice(reason.notice)}`;
-    case "lost":
-      return `connection lost: ${reason.message}`;
-    case "restarted":
-      return "the neighbour has restarted";
-  }
 }
 
 function formatPeerAs(as: Neighbor["peer"]["config"]["peerAs"]): string {
@@ -228,24 +266,25 @@ export function ribInRows(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant)
 }
 
 /** Adj-RIB-Out of a neighbour: as it was told, or is about to be. */
-export function ribOutRows(speaker: BgpSpeaker, neighbor: Neighbor): BgpRouteRow[] {
+export function ribOutRows(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant): BgpRouteRow[] {
   if (neighbor.negotiated === undefined) return [];
   const rows: { readonly dest: Destination; readonly row: BgpRouteRow }[] = [];
   for (const family of neighbor.negotiated.families) {
+    const addPath = neighbor.negotiated.addPathTx.includes(family);
     for (const { dest, pathId, route } of speaker.out.dump(neighbor.ribPeer, family)) {
-      const { best } = dest;
+      const path = addPath ? dest.paths.find(({ localId }) => localId === pathId) : dest.best;
       const row: BgpRouteRow = {
         ...attributesRow(route),
         prefix: formatRibPrefix(dest),
         family: formatFamily(dest.family),
-        chosen: "",
-        from: best === undefined ? "" : sourceName(best),
-        fromAddr: best === undefined ? "" : formatIpv4(best.source.config.addr),
-        source: best === undefined ? "local" : sourceKind(best),
+        chosen: path === undefined ? "" : chosenAs(path),
+        from: path === undefined ? "" : sourceName(path),
+        fromAddr: path === undefined ? "" : formatIpv4(path.source.config.addr),
+        source: path === undefined ? "local" : sourceKind(path),
         pathId,
         metric: 0,
         stale: false,
-        ageSec: 0,
+        ageSec: path === undefined ? 0 : seconds(now - path.at),
       };
       rows.push({ dest, row });
     }
@@ -266,12 +305,11 @@ function destinationsOf(speaker: BgpSpeaker, only: RibPrefix | undefined): Desti
 const UNDECIDED = "not decided yet";
 
 function pathRow(path: Path, route: RouteAttributes, now: Instant): BgpRouteRow {
-  const { best, multipath } = path.dest;
   return {
     ...attributesRow(route),
     prefix: formatRibPrefix(path.dest),
     family: formatFamily(path.dest.family),
-    chosen: path === best ? "best" : multipath.includes(path) ? "multipath" : "",
+    chosen: chosenAs(path),
     from: sourceName(path),
     fromAddr: formatIpv4(path.source.config.addr),
     source: sourceKind(path),
@@ -279,7 +317,14 @@ function pathRow(path: Path, route: RouteAttributes, now: Instant): BgpRouteRow 
     metric: path.metric,
     stale: path.stale,
     ageSec: seconds(now - path.at),
+    ...(path.ineligible === undefined ? {} : { ineligible: path.ineligible }),
   };
+}
+
+function chosenAs(path: Path): BgpRouteRow["chosen"] {
+  const { best, multipath } = path.dest;
+  if (path === best) return "best";
+  return multipath.includes(path) ? "multipath" : "";
 }
 
 const ORIGINS = ["IGP", "EGP", "incomplete"] as const;
@@ -335,6 +380,7 @@ function hex(octets: Uint8Array): string {
   return Array.from(octets, (octet) => octet.toString(16).padStart(2, "0")).join("");
 }
 
+/** With milliseconds: a moment that is counted back from two looks is the same one. */
 function seconds(us: number): number {
-  return Math.max(0, Math.floor(us / SEC_US));
+  return Math.max(0, Math.floor(us / MS_US)) / 1000;
 }

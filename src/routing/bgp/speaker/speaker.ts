@@ -38,15 +38,19 @@ export class BgpSpeaker extends SpeakerCore {
     return ok(undefined);
   }
 
-  /** Takes a configured neighbour out: Cease/3, and its routes go. False: there is none. @rfc 4486#4 */
-  delNeighbor(addr: Ipv4Addr, now: Instant): boolean {
+  /**
+   * Takes a configured neighbour out, and its routes with it. False: there is none.
+   *
+   * @param why subcode of the Cease that it is told: 6 when it comes back with another configuration @rfc 4486#4
+   */
+  delNeighbor(addr: Ipv4Addr, now: Instant, why: number = CeaseError.PEER_DECONFIGURED): boolean {
     this.now = now;
     const neighbor = this.neighbors.del(addr);
     if (neighbor === undefined) return false;
     if (neighbor.password !== undefined) {
       this.outputs.push({ t: "password", remote: addr, password: undefined });
     }
-    this.cease(neighbor, CeaseError.PEER_DECONFIGURED);
+    this.cease(neighbor, why);
     this.sessions.drain();
     return true;
   }
@@ -145,6 +149,20 @@ export class BgpSpeaker extends SpeakerCore {
       this.out.reconfigure(neighbor.ribPeer, neighbor.exportConfig(), now);
     }
     this.work = true;
+    return ok(undefined);
+  }
+
+  /** The same for a range, and for those who have called from it. @param after differs from `before` in its `routes` alone */
+  reconfigureRange(before: RangeConfig, after: RangeConfig, now: Instant): Result<void, string> {
+    const policies = this.factory.policiesOf(after.routes);
+    if (!policies.ok) return policies;
+    for (const [range, one] of this.ranges) {
+      if (one !== before) continue;
+      this.ranges.set(range, after);
+      for (const row of this.neighbors.dump()) {
+        if (row.range === range) this.reconfigure(row.neighbor, after.routes, now);
+      }
+    }
     return ok(undefined);
   }
 

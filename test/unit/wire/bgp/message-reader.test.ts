@@ -39,6 +39,16 @@ describe("chunks", () => {
     expect(reader.stashed).toBe(0);
   });
 
+  test("of a socket's kind: slices of a message are copies all the same", () => {
+    const chunk = Buffer.from(keepalive);
+    const reader = new MessageReader();
+    reader.push(chunk);
+    const kept = reader.next()?.slice();
+    chunk.fill(0xa5);
+    expect(hexOf(kept as Uint8Array)).toBe(hexOf(keepalive));
+    expect(kept?.constructor).toBe(Uint8Array);
+  });
+
   test("an empty chunk changes nothing", () => {
     const reader = new MessageReader();
     for (const part of [keepalive.subarray(0, 5), new Uint8Array(0), keepalive.subarray(5)]) {
