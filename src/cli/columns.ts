@@ -1,27 +1,15 @@
 // What `podloom get` shows of each noun. A table is for eyes and may change; the JSON is the contract.
 import type { InspectNoun, InspectRows } from "../control/inspect.ts";
+import { BGP_COLUMNS, type BgpNoun } from "./bgp-columns.ts";
+import { type Column, text } from "./column.ts";
 import { formatAge, formatBytes } from "./format.ts";
-
-/**
- * One column. `wide` columns show with -o wide; `volatile` ones change all the time and do not make a row "changed" for -w;
- * the `key` columns say together which row it is, whatever the others hold.
- */
-interface Column<Row> {
-  readonly head: string;
-  readonly cell: (row: Row) => string;
-  readonly key?: boolean;
-  readonly wide?: boolean;
-  readonly volatile?: boolean;
-}
 
 type Columns = { readonly [N in InspectNoun]: readonly Column<InspectRows[N]>[] };
 
-const text = (value: string | number | undefined): string =>
-  value === undefined || value === "" ? "-" : String(value);
 const bytes = (value: number | undefined): string => (value === undefined ? "-" : formatBytes(value));
 const netnsOf = (row: { readonly netns: string }): string => (row.netns === "" ? "(host)" : row.netns);
 
-const COLUMNS: Columns = {
+const LAB_COLUMNS: Columns = {
   nodes: [
     { head: "NAME", cell: (r) => r.name, key: true },
     { head: "STATUS", cell: (r) => r.status },
@@ -127,6 +115,11 @@ function reasons(drops: Readonly<Record<string, number>>): string {
   return counts.length === 0 ? "0" : counts.join(",");
 }
 
+const COLUMNS = { ...LAB_COLUMNS, ...BGP_COLUMNS };
+
+/** What rows may be of. */
+export type RowNoun = InspectNoun | BgpNoun;
+
 /** A table of rows: heads, cells, and for each row what tells that it changed. */
 export interface RenderedRows {
   readonly head: readonly string[];
@@ -138,8 +131,8 @@ export interface RenderedRows {
 }
 
 /** Renders rows of `noun`. */
-export function renderRows(noun: InspectNoun, rows: readonly unknown[], wide: boolean): RenderedRows {
-  const all = COLUMNS[noun] as unknown as readonly Column<unknown>[];
+export function renderRows(noun: RowNoun, rows: readonly unknown[], wide: boolean): RenderedRows {
+  const all = COLUMNS[noun] as readonly Column<never>[] as readonly Column<unknown>[];
   const columns = all.filter((column) => wide || column.wide !== true);
   const lasting = all.filter((column) => column.volatile !== true);
   const naming = all.filter((column) => column.key === true);

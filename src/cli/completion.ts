@@ -3,11 +3,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { INSPECT_NOUNS } from "../control/inspect.ts";
+import { findSpeakers } from "../io/ipc/speaker-socket.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import { labDirs } from "../lab/lab-dirs.ts";
 import { runningLabs } from "../lab/lab-lock.ts";
 import type { Lab } from "../lab/resolve-lab.ts";
+import { BIRDC_COMMANDS } from "./bgp-program.ts";
 import type { CommandContext } from "./command-context.ts";
+import { BGP_QUESTIONS } from "./get-bgp.ts";
 import { OUTPUT_FORMATS } from "./output.ts";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
@@ -70,12 +73,17 @@ function inCommand(
   const previous = before.at(-1) ?? "";
   const values = flagValues(command.name(), previous, cx);
   if (values !== undefined) return values;
-  if (current.startsWith("-")) return command.options.flatMap((option) => (option.long ? [option.long] : []));
-  const args = before.slice(1).filter((word) => !word.startsWith("-"));
+  const args = operands(command, before.slice(1));
+  const below = command.commands.find((known) => known.name() === args[0]);
+  if (current.startsWith("-")) {
+    return (below ?? command).options.flatMap((option) => (option.long ? [option.long] : []));
+  }
+  if (below !== undefined) return args.length === 1 ? [...BGP_QUESTIONS] : [];
+  if (command.name() === "birdc") return birdcWords(args);
   if (args.length > 0) return [];
   switch (command.name()) {
     case "get":
-      return [...INSPECT_NOUNS];
+      return [...INSPECT_NOUNS, "bgp"];
     case "exec":
       return labs(before, cx).flatMap((lab) => [
         ...lab.nodes.flatMap((node) => node.pods.map((pod) => pod.name)),
@@ -92,6 +100,24 @@ function inCommand(
   }
 }
 
+/** What of `words` is neither a flag nor the value of one. */
+function operands(command: Command, words: readonly string[]): string[] {
+  const options = [command, ...command.commands].flatMap(({ options }) => options);
+  const valued = new Set(
+    options.flatMap(({ required, optional, short, long }) => (required || optional ? [short, long] : [])),
+  );
+  return words.filter((word, i) => !word.startsWith("-") && !(i > 0 && valued.has(words[i - 1])));
+}
+
+/** What may follow these words of a command of birdc's. */
+function birdcWords(args: readonly string[]): string[] {
+  return BIRDC_COMMANDS.flatMap((name) => {
+    const parts = name.split(" ");
+    const next = parts[args.length];
+    return next !== undefined && args.every((arg, i) => arg === parts[i]) ? [next] : [];
+  }).filter((word, i, all) => all.indexOf(word) === i);
+}
+
 /** Candidates for the value of the flag before; undefined when that flag takes none we know. */
 function flagValues(command: string, flag: string, cx: CommandContext): string[] | undefined {
   switch (flag) {
@@ -100,6 +126,8 @@ function flagValues(command: string, flag: string, cx: CommandContext): string[]
       return command === "get" ? [...OUTPUT_FORMATS] : ["json"];
     case "--lab":
       return runningLabs(cx.env).map((lab) => lab.name);
+    case "--speaker":
+      return findSpeakers(cx.env).map(({ name }) => name);
     case "--node":
       return nodeNames([], cx);
     case "--for":
@@ -108,7 +136,9 @@ function flagValues(command: string, flag: string, cx: CommandContext): string[]
       return ["embedded", "etcd", "http://"];
     case "-f":
     case "--file":
-      return command === "up" ? readdirSync(cx.cwd).filter((name) => /\.ya?ml$/.test(name)) : undefined;
+      return command === "up" || command === "bgp"
+        ? readdirSync(cx.cwd).filter((name) => /\.ya?ml$/.test(name))
+        : undefined;
     default:
       return undefined;
   }

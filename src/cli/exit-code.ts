@@ -22,7 +22,14 @@ export const EXIT_CODES_TEXT =
   "0 done, 1 failed, 2 usage, 3 inconclusive (the machine was too busy to measure), 4 timed out,\n" +
   "5 the environment lacks something, 70 a fault of podloom's own, 130 interrupted.";
 
-const USAGE_CODES = new Set(["PL_USAGE", "PL_LAB_FILE", "PL_AMBIGUOUS_LAB", "PL_VERB_ARGS"]);
+const USAGE_CODES = new Set([
+  "PL_USAGE",
+  "PL_LAB_FILE",
+  "PL_AMBIGUOUS_LAB",
+  "PL_AMBIGUOUS_SPEAKER",
+  "PL_IPC_BAD_ARGS",
+  "PL_VERB_ARGS",
+]);
 /** Codes, and beginnings of codes, that say that the machine or the store lacks something. */
 const ENVIRONMENT = [
   "PL_ADDRESS_UNAVAILABLE",

@@ -16,7 +16,14 @@ export interface GetFlags {
 export function get(noun: InspectNoun, flags: GetFlags, cx: CommandContext): Promise<number> {
   return withLab(flags.lab, cx, async (client) => {
     const request = { noun, ...(flags.node === undefined ? {} : { node: flags.node }) };
-    if (flags.watch) return watchRows(request, flags.format, client, cx);
+    if (flags.watch) {
+      const looks = {
+        look: () => client.ask("get", request),
+        closed: client.closed,
+        ended: `lab "${client.lab.name}" has ended`,
+      };
+      return watchRows(noun, flags.format, looks, cx);
+    }
     const { rows, missing } = await client.ask("get", request);
     if (rows.length === 0 && (flags.format === "table" || flags.format === "wide"))
       cx.terminal.note(`no ${noun}`);

@@ -1,14 +1,13 @@
 import { stringify } from "yaml";
-import type { InspectNoun } from "../control/inspect.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { renderRows } from "./columns.ts";
+import { type RowNoun, renderRows } from "./columns.ts";
 import { tableLines } from "./table.ts";
 
 export const OUTPUT_FORMATS = ["table", "wide", "json", "yaml"] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** Rows of a noun in the format that was asked for; ends without a line end. JSON and YAML are `{"items": […]}`. */
-export function renderItems(noun: InspectNoun, rows: readonly unknown[], format: OutputFormat): string {
+export function renderItems(noun: RowNoun, rows: readonly unknown[], format: OutputFormat): string {
   if (format === "json") return JSON.stringify({ items: rows }, null, 2);
   if (format === "yaml") return renderYaml({ items: rows });
   const { head, cells } = renderRows(noun, rows, format === "wide");

@@ -1,8 +1,9 @@
 // The command line: names, flags and help. What a command does is loaded only when it runs.
 import { Command, type CommanderError, Option } from "commander";
+import { nearestWord } from "../base/nearest-word.ts";
 import { INSPECT_NOUNS, type InspectNoun } from "../control/inspect.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { nearestWord } from "../lab/suggestion.ts";
+import { addBgp, addBirdc, addGetBgp, type Run } from "./bgp-program.ts";
 import { type CommandContext, readDuration, readWhole } from "./command-context.ts";
 import { EXIT_CODES_TEXT, ExitCode } from "./exit-code.ts";
 import { OUTPUT_FORMATS, readFormat } from "./output.ts";
@@ -41,6 +42,7 @@ export function buildProgram(cx: CommandContext, outcome: Outcome): Command {
   addLogs(program, cx, run);
   addWait(program, cx, run);
   addVerify(program, cx, run);
+  addBirdc(program, cx, run);
   addOthers(program, cx, run);
   bindEnvironment(program, cx.env);
   return program;
@@ -49,8 +51,6 @@ export function buildProgram(cx: CommandContext, outcome: Outcome): Command {
 const HELP_FOOTER = `
 A flag with a value may also be given as a variable: PODLOOM_UP_TIMEOUT=5m is --timeout 5m of \`up\`.
 Exit codes: ${EXIT_CODES_TEXT}`;
-
-type Run = (exitCode: Promise<number>) => Promise<void>;
 
 interface UpOptions {
   readonly file?: string;
@@ -125,9 +125,13 @@ function addDown(program: Command, cx: CommandContext, run: Run): void {
 }
 
 function addGet(program: Command, cx: CommandContext, run: Run): void {
-  program
+  const get = program
     .command("get")
-    .description("show what runs: nodes, pods, leases, routes, neigh, fdb or links")
+    .description(
+      "show what runs: nodes, pods, leases, routes, neigh, fdb or links of a lab, or bgp of a speaker",
+    )
+    // What stands behind `bgp` is its own.
+    .enablePositionalOptions()
     .argument("<noun>", INSPECT_NOUNS.join(", "))
     .option("--node <name>", "as this node sees it")
     .option("-o, --output <format>", OUTPUT_FORMATS.join(", "), "table")
@@ -141,6 +145,7 @@ function addGet(program: Command, cx: CommandContext, run: Run): void {
       const flags = { lab: options.lab, node: options.node, format, watch: options.watch === true };
       return run(import("./get.ts").then(({ get }) => get(readNoun(noun), flags, cx)));
     });
+  addGetBgp(get, cx, run);
 }
 
 function addExec(program: Command, cx: CommandContext, run: Run): void {
@@ -246,6 +251,7 @@ function addOthers(program: Command, cx: CommandContext, run: Run): void {
     .action((shell: string) =>
       import("./completion.ts").then(({ completionScript }) => cx.terminal.print(completionScript(shell))),
     );
+  addBgp(program);
   // These two are programs of their own (bin/podloom.js starts them); they stand here for the help.
   program
     .command("node")
@@ -273,11 +279,13 @@ function addOthers(program: Command, cx: CommandContext, run: Run): void {
  *
  * @throws PodloomError PL_USAGE
  */
-function bindEnvironment(program: Command, env: CommandContext["env"]): void {
+function bindEnvironment(program: Command, env: CommandContext["env"], prefix = "PODLOOM"): void {
   for (const command of program.commands) {
+    const name = `${prefix}_${command.name()}`;
+    bindEnvironment(command, env, name);
     for (const option of command.options) {
       if ((!option.required && !option.optional) || !option.long) continue;
-      const variable = `PODLOOM_${command.name()}_${option.long.slice(2)}`.toUpperCase().replaceAll("-", "_");
+      const variable = `${name}_${option.long.slice(2)}`.toUpperCase().replaceAll("-", "_");
       const value = env[variable];
       if (value === undefined || value === "") continue;
       if (option.argChoices?.includes(value) === false) {
@@ -301,9 +309,10 @@ function describeOption(option: Option): string {
 function readNoun(text: string): InspectNoun {
   const singular = INSPECT_NOUNS.find((noun) => noun === text || noun === `${text}s`);
   if (singular !== undefined) return singular;
-  const near = nearestWord(text, INSPECT_NOUNS);
+  const known = [...INSPECT_NOUNS, "bgp"];
+  const near = nearestWord(text, known);
   throw new PodloomError("PL_USAGE", `\`get\` does not know "${text}"`, {
-    remedy: near === undefined ? `It knows: ${INSPECT_NOUNS.join(", ")}.` : `Did you mean "${near}"?`,
+    remedy: near === undefined ? `It knows: ${known.join(", ")}.` : `Did you mean "${near}"?`,
   });
 }
 

@@ -1,5 +1,4 @@
-import type { InspectNoun } from "../control/inspect.ts";
-import { renderRows } from "./columns.ts";
+import { type RowNoun, renderRows } from "./columns.ts";
 
 /** What a look has that the one before had not, and the other way round. */
 export interface Changes {
@@ -17,10 +16,10 @@ interface Seen {
 
 /** Compares looks at the rows of one noun. */
 export class RowChanges {
-  readonly #noun: InspectNoun;
+  readonly #noun: RowNoun;
   #before = new Map<string, readonly Seen[]>();
 
-  constructor(noun: InspectNoun) {
+  constructor(noun: RowNoun) {
     this.#noun = noun;
   }
 

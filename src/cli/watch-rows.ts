@@ -1,10 +1,8 @@
-// `podloom get NOUN -w`: all rows, then again each that changes, and each that goes, until Ctrl-C or the end of the lab.
-import type { InspectNoun } from "../control/inspect.ts";
+// `podloom get NOUN -w`: all rows, then again each that changes, and each that goes, until Ctrl-C or the end of whoever has them.
 import { PodloomError } from "../io/podloom-error.ts";
-import type { LabClient } from "../lab/lab-client.ts";
-import type { LabGetArgs, LabGetResult } from "../lab/lab-protocol.ts";
+import type { LabGetResult } from "../lab/lab-protocol.ts";
 import { pause } from "../measure/convergence.ts";
-import { renderRows } from "./columns.ts";
+import { type RowNoun, renderRows } from "./columns.ts";
 import { type CommandContext, onSignals } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 import { type OutputFormat, renderYaml } from "./output.ts";
@@ -14,11 +12,21 @@ import type { Terminal } from "./terminal.ts";
 
 const WATCH_MS = 1000;
 
+/** What is watched. */
+export interface Looks {
+  /** All rows, and who could not be asked. Rejects with PL_IPC_CLOSED when whoever has them has ended. */
+  look(): Promise<LabGetResult>;
+  /** Settles when whoever has the rows has ended. */
+  readonly closed: Promise<unknown>;
+  /** What is said then. */
+  readonly ended: string;
+}
+
 /** Watches. Answers the exit code. */
 export async function watchRows(
-  request: LabGetArgs,
+  noun: RowNoun,
   format: OutputFormat,
-  client: LabClient,
+  looks: Looks,
   cx: CommandContext,
 ): Promise<number> {
   const stop = new AbortController();
@@ -26,36 +34,36 @@ export async function watchRows(
     stop.signal.addEventListener("abort", () => resolve(undefined), { once: true });
   });
   const signals = onSignals(() => stop.abort());
-  let labEnded = false;
-  void client.closed.then(() => {
-    labEnded = true;
+  let ended = false;
+  void looks.closed.then(() => {
+    ended = true;
     stop.abort();
   });
-  const changes = new RowChanges(request.noun);
-  const printer = new ChangePrinter(request.noun, format, cx.terminal);
+  const changes = new RowChanges(noun);
+  const printer = new ChangePrinter(noun, format, cx.terminal);
   const silent = new SilentNodes(cx.terminal);
   try {
     while (!stop.signal.aborted) {
       // A node that does not answer is waited for, but not by somebody who wants to leave.
-      const look = await Promise.race([askUnlessClosed(client, request), stopped]);
+      const look = await Promise.race([lookUnlessClosed(looks), stopped]);
       if (look === undefined) {
-        labEnded ||= !stop.signal.aborted;
+        ended ||= !stop.signal.aborted;
         break;
       }
       silent.note(look.missing);
       printer.print(changes.look(look.rows, silent.names));
       await pause(WATCH_MS, stop.signal);
     }
-    if (labEnded) cx.terminal.note(`lab "${client.lab.name}" has ended`);
+    if (ended) cx.terminal.note(looks.ended);
     return ExitCode.DONE;
   } finally {
     signals.dispose();
   }
 }
 
-async function askUnlessClosed(client: LabClient, request: LabGetArgs): Promise<LabGetResult | undefined> {
+async function lookUnlessClosed(looks: Looks): Promise<LabGetResult | undefined> {
   try {
-    return await client.ask("get", request);
+    return await looks.look();
   } catch (thrown) {
     if (thrown instanceof PodloomError && thrown.code === "PL_IPC_CLOSED") return undefined;
     throw thrown;
@@ -89,13 +97,13 @@ class SilentNodes {
 
 /** Prints changes: table rows under the first head, one JSON object a line, or one YAML document a look. */
 class ChangePrinter {
-  readonly #noun: InspectNoun;
+  readonly #noun: RowNoun;
   readonly #format: OutputFormat;
   readonly #terminal: Terminal;
   readonly #table = new GrowingTable();
   #first = true;
 
-  constructor(noun: InspectNoun, format: OutputFormat, terminal: Terminal) {
+  constructor(noun: RowNoun, format: OutputFormat, terminal: Terminal) {
     this.#noun = noun;
     this.#format = format;
     this.#terminal = terminal;
