@@ -56,7 +56,7 @@ describe("who is given up", () => {
   test("an Established session stays, unless both came up together, or the neighbour has restarted", () => {
     const up = { ...other, state: "Established" } as const;
     expect(resolveCollision(true, speakers, up)).toBe("dropThis");
-    expect(resolveCollision(true, speakers, { ...up, contemporary: true })).toBe("dropOther");
+    expect(resolveCollision(true, speakers, { ...up, contemporary: true })).toBe("both");
     expect(resolveCollision(true, flipped, { ...up, contemporary: true })).toBe("dropThis");
     expect(resolveCollision(true, speakers, { ...up, replaceable: true })).toBe("replaceOther");
     expect(resolveCollision(false, speakers, { ...up, replaceable: true })).toBe("dropThis");
@@ -152,6 +152,47 @@ describe("both dial at once: every order of events ends with one session", () =>
     const explored = explore(configs as [PeerConfig, PeerConfig], later, expectOneSession);
     expect(explored.states).toBeGreaterThan(100);
     expect(explored.ends).toBeGreaterThan(5);
+  });
+});
+
+describe("they came up together, ours is Established, and the OPEN comes on the call of a dominant neighbour", () => {
+  const crossed = () => {
+    const bench = new PeerBench();
+    const ours = bench.dial();
+    const call = bench.call();
+    bench.receive(ours, openBytes(), KEEPALIVE);
+    expect(bench.state).toBe("Established");
+    expect(bench.receive(call, openBytes())).toEqual([`send ${call} KEEPALIVE`]);
+    return { bench, ours, call };
+  };
+
+  test("it keeps what is Established, as most do: nothing is lost", () => {
+    const { bench, ours, call } = crossed();
+    expect(bench.receive(call, notification(6, 7))).toEqual([`close ${call}`]);
+    expect(bench.lines).not.toContainEqual(expect.stringMatching(/^down/));
+    expect(bench.peer.status()).toMatchObject({
+      state: "Established",
+      incoming: false,
+      connectRetryCounter: 0,
+    });
+    expect(bench.give({ t: "closed", conn: ours })).toEqual(["down lost"]);
+  });
+
+  test("it keeps its call: so do we", () => {
+    const { bench, ours, call } = crossed();
+    expect(bench.receive(call, KEEPALIVE)).toEqual([
+      `send ${ours} N6/7`,
+      "down local 6/7",
+      `close ${ours} flushed`,
+      "up",
+    ]);
+    expect(bench.peer.status()).toMatchObject({ state: "Established", incoming: true });
+  });
+
+  test("it closes ours before it says so: the call goes on", () => {
+    const { bench, ours, call } = crossed();
+    expect(bench.receive(ours, notification(6, 7))).toEqual(["down remote 6/7", `close ${ours}`]);
+    expect(bench.receive(call, KEEPALIVE)).toEqual(["up"]);
   });
 });
 
