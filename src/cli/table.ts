@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import Table from "cli-table3";
 
 /** Plain columns without lines between them, as kubectl prints. */
@@ -25,15 +26,35 @@ export function tableLines(
   rows: readonly (readonly string[])[],
   right: ReadonlySet<number> = new Set(),
 ): string[] {
-  const width = head?.length ?? rows[0]?.length ?? 0;
+  const all = head === undefined ? rows : [head, ...rows];
+  const widths: number[] = [];
+  for (const cells of all) {
+    cells.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, stripVTControlCharacters(cell).length);
+    });
+  }
+  const lines: string[] = [];
+  for (let from = 0; from < all.length; from += SLICE_ROWS) {
+    lines.push(...sliceLines(all.slice(from, from + SLICE_ROWS), widths, right));
+  }
+  return lines;
+}
+
+/** What the library lays out takes time by the square of its rows: a table of 10,000 would take 15 s in one piece. */
+const SLICE_ROWS = 100;
+
+function sliceLines(
+  rows: readonly (readonly string[])[],
+  widths: readonly number[],
+  right: ReadonlySet<number>,
+): string[] {
   const table = new Table({
     chars: BORDERLESS,
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-    colAligns: Array.from({ length: width }, (_, i) => (right.has(i) ? "right" : "left")),
+    colAligns: widths.map((_, i) => (right.has(i) ? "right" : "left")),
+    colWidths: [...widths],
   });
-  if (head !== undefined) table.push([...head]);
   for (const row of rows) table.push([...row]);
-  if (table.length === 0) return [];
   return table
     .toString()
     .split("\n")
