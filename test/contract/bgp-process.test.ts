@@ -110,15 +110,20 @@ describe("two speakers", { timeout: 60_000 }, () => {
     const [a, b] = await pair();
     const more = A.replace("[10.244.1.0/24]", "[10.244.1.0/24, 10.244.5.0/24]").replace(
       "neighbors: [",
-      "neighbors: [{ name: c, address: 10.96.0.4, as: 64999 }, ",
+      "neighbors: [{ name: c, address: 172.16.96.4, as: 64999, passive: true }, ",
     );
     folder.write("a.yaml", more);
     a.child.kill("SIGHUP");
     await b.hasRoutes("10.244.1.0/24 via 10.96.0.2", "10.244.2.0/24 via self", "10.244.5.0/24 via 10.96.0.2");
     expect(await a.peers()).toMatchObject([{ name: "b", established: 1, dropped: 0 }, { name: "c" }]);
     expect(a.logOf("reload").at(-1)?.msg).toMatch(
-      /was read again: neighbor c \(10\.96\.0\.4\) is new; network 10\.244\.5\.0\/24 is new$/,
+      /was read again: neighbor c \(172\.16\.96\.4\) is new; network 10\.244\.5\.0\/24 is new$/,
     );
+
+    // Which address calls from 127.16.96.4 is known by now, too.
+    const c = speakerText("172.16.96.4", "neighbors: [{ name: a, address: 10.96.0.2, as: any }]\n");
+    folder.start("c", c.replace("64512", "64999"));
+    await a.established("c");
 
     folder.write("a.yaml", more.replace("64999", "0").replace("10.244.5.0/24", "10.244.6.0/24"));
     a.child.kill("SIGHUP");
@@ -138,11 +143,21 @@ describe("two speakers", { timeout: 60_000 }, () => {
 
     folder.write("a.yaml", A);
     expect(await client.ask("bgp-reload", {})).toEqual({
-      changes: ["neighbor c (10.96.0.4) is gone", "network 10.244.5.0/24 is gone"],
+      changes: ["neighbor c (172.16.96.4) is gone", "network 10.244.5.0/24 is gone"],
       needRestart: [],
     });
     await b.hasRoutes("10.244.1.0/24 via 10.96.0.2", "10.244.2.0/24 via self");
     expect(await b.peer("a")).toMatchObject({ established: 1, dropped: 0 });
+
+    folder.write("a.yaml", A.replace("as: internal", "as: internal, holdTimeSec: 30"));
+    await client.ask("bgp-reload", {});
+    await expect
+      .poll(() => b.peer("a"), { timeout: 15_000 })
+      .toMatchObject({
+        established: 2,
+        holdTimeSec: 30,
+        lastDown: "ended by the neighbour: Cease/Other Configuration Change",
+      });
   });
 
   test("end with a word: Cease/2, exit code 0, and no socket left", async () => {
@@ -273,6 +288,9 @@ describe("what a speaker is asked", { timeout: 60_000 }, () => {
       code: "PL_IPC_BAD_ARGS",
     });
     await expect(ask("birdc", { argv: "show route" })).rejects.toMatchObject({ code: "PL_IPC_BAD_ARGS" });
+    expect(await ask("bgp-explain", { prefix: "10.244.1.0/24", neighbor: "b" })).toMatchObject({
+      told: [{ neighbor: "b", why: "there is no session with it" }],
+    });
     expect(await ask("ping", {})).toMatchObject({ name: "a" });
     await connection.end();
     expect(a.logOf("uncaughtException")).toEqual([]);

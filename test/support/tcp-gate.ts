@@ -10,6 +10,7 @@ export interface GateTarget {
 
 /** One call through a gate. */
 interface Passage {
+  frozen: boolean;
   readonly ends: readonly [Socket, Socket];
   /** What each end has said and the other has not heard; null: that it has said all. */
   readonly held: readonly [(Buffer | null)[], (Buffer | null)[]];
@@ -38,7 +39,7 @@ export class TcpGate {
     this.port = (server.address() as { port: number }).port;
     server.on("connection", (caller) => {
       const called = connect({ host, port, localAddress: from, allowHalfOpen: true });
-      this.#pass({ ends: [caller, called], held: [[], []] });
+      this.#pass({ frozen: false, ends: [caller, called], held: [[], []] });
     });
   }
 
@@ -58,6 +59,11 @@ export class TcpGate {
     }
   }
 
+  /** What passes now says nothing more to anybody, not even its end: a host has crashed. Later calls pass as before. */
+  freeze(): void {
+    for (const passage of this.#passages) passage.frozen = true;
+  }
+
   /** Cuts all that passes, and takes no more calls. */
   async close(): Promise<void> {
     for (const { ends } of this.#passages) for (const end of ends) end.destroy();
@@ -71,6 +77,7 @@ export class TcpGate {
       const [from, to] = [ends[side], ends[1 - side] as Socket];
       from.setNoDelay(true);
       const hear = (bytes: Buffer | null): void => {
+        if (passage.frozen) return;
         if (this.#opened[side]) say(to, bytes);
         else held[side].push(bytes);
       };

@@ -10,10 +10,10 @@ import {
   type BgpPeerRow,
   type BgpRouteRow,
   byPrefix,
+  eachRibInRow,
+  eachRibOutRow,
   formatRibPrefix,
   peerRows,
-  ribInRows,
-  ribOutRows,
   routeRows,
 } from "../../routing/bgp/speaker/inspect.ts";
 import type { Neighbor } from "../../routing/bgp/speaker/neighbor.ts";
@@ -70,11 +70,11 @@ export class SpeakerQueries {
   }
 
   ribIn(neighbor: Neighbor): Iterable<BgpRouteRow> {
-    return ribInRows(this.#speaker, neighbor, this.#now());
+    return eachRibInRow(this.#speaker, neighbor, this.#now());
   }
 
   ribOut(neighbor: Neighbor): Iterable<BgpRouteRow> {
-    return ribOutRows(this.#speaker, neighbor, this.#now());
+    return eachRibOutRow(this.#speaker, neighbor, this.#now());
   }
 
   /** @throws PodloomError PL_BGP_ROUTE when there is no route, PL_BGP_NEIGHBOR, PL_IPC_BAD_ARGS */

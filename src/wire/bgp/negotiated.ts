@@ -2,7 +2,7 @@ import type { GracefulRestart } from "./capabilities.ts";
 import { AddPath } from "./capabilities.ts";
 import { Afi, Family } from "./family.ts";
 import { EXTENDED_MESSAGE_MAX, MESSAGE_MAX } from "./header.ts";
-import { capabilitiesOf, type OpenMessage, openAs } from "./open.ts";
+import { capabilitiesOf, hasCapability, type OpenMessage, openAs } from "./open.ts";
 
 /** What a session demands beyond its OPENs: knobs of the neighbour's configuration. */
 export interface SessionRules {
@@ -59,7 +59,7 @@ export function negotiate(
   rules: SessionRules = DEFAULT_RULES,
 ): Negotiated {
   const both = (t: "four-octet-as" | "route-refresh" | "enhanced-route-refresh"): boolean =>
-    capabilitiesOf(sent, t).length > 0 && capabilitiesOf(received, t).length > 0;
+    hasCapability(sent, t) && hasCapability(received, t);
   const ours = familiesOf(sent);
   const families = familiesOf(received)
     .filter((family, i, all) => ours.includes(family) && all.indexOf(family) === i)
@@ -81,7 +81,7 @@ export function negotiate(
     rxMaxBytes: messageMax(sent),
     refresh: both("route-refresh"),
     enhancedRefresh: both("enhanced-route-refresh"),
-    gracefulRestart: capabilitiesOf(sent, "graceful-restart").length > 0 ? gracefulRestart : undefined,
+    gracefulRestart: hasCapability(sent, "graceful-restart") ? gracefulRestart : undefined,
     holdTimeSec: Math.min(sent.holdTimeSec, received.holdTimeSec),
   };
 }
@@ -93,7 +93,7 @@ function familiesOf(open: OpenMessage): Family[] {
 
 /** A speaker takes messages as long as it says; OPEN and KEEPALIVE stay short. @rfc 8654#4 */
 function messageMax(receiver: OpenMessage): number {
-  return capabilitiesOf(receiver, "extended-message").length > 0 ? EXTENDED_MESSAGE_MAX : MESSAGE_MAX;
+  return hasCapability(receiver, "extended-message") ? EXTENDED_MESSAGE_MAX : MESSAGE_MAX;
 }
 
 /** Does `sender` put path identifiers before the prefixes of the family? @rfc 7911#4 */

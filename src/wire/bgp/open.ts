@@ -63,6 +63,11 @@ export function capabilitiesOf<T extends Capability["t"]>(open: OpenMessage, t: 
   return open.capabilities.filter((capability): capability is CapabilityOf<T> => capability.t === t);
 }
 
+/** Was one of the kind announced? */
+export function hasCapability(open: OpenMessage, t: Capability["t"]): boolean {
+  return open.capabilities.some((capability) => capability.t === t);
+}
+
 /** The speaker's AS: the four-octet capability's, else the two-octet field's. @rfc 6793#4.1 */
 export function openAs(open: OpenMessage): number {
   return capabilitiesOf(open, "four-octet-as").at(-1)?.as ?? open.myAs;

@@ -37,8 +37,6 @@ export class GroupMember {
   walk: Walk | undefined = undefined;
   /** It came from another group: what it must be told is not known before this one has judged everything. */
   awaitsFill = false;
-  endOfRibDue = false;
-  refreshDue = false;
 
   constructor(session: OutSession) {
     this.session = session;

@@ -71,8 +71,12 @@ export class UpdateGroup {
   /** Destinations that were judged since the last time that all was sent, and in how many turns. */
   #judged = 0;
   #turns = 0;
-  /** Members that have not been sent their End-of-RIB. */
-  #endOfRibsDue = 0;
+  /**
+   * Members that have not been sent their End-of-RIB, and members that want everything again. Mostly there are none: a turn must not look
+   * at every member.
+   */
+  readonly #endOfRibsDue = new Set<GroupMember>();
+  readonly #refreshesDue = new Set<GroupMember>();
 
   /** @param makeRib is given what says whether a source is a member */
   constructor(
@@ -112,8 +116,8 @@ export class UpdateGroup {
 
   leave(member: GroupMember): void {
     this.#state.del(member);
-    if (member.endOfRibDue) this.#endOfRibsDue--;
-    member.endOfRibDue = false;
+    this.#endOfRibsDue.delete(member);
+    this.#refreshesDue.delete(member);
   }
 
   /**
@@ -127,7 +131,9 @@ export class UpdateGroup {
       const known = member.knows(entry);
       if (known !== undefined) routes.push({ dest: entry.dest, pathId: entry.pathId, known });
     }
-    const { endOfRibDue, refreshDue, walk } = member;
+    const { walk } = member;
+    const endOfRibDue = this.#endOfRibsDue.has(member);
+    const refreshDue = this.#refreshesDue.has(member);
     const refresh = walk?.kind === "refresh" ? { begun: walk.begun } : undefined;
     return { routes, endOfRibDue, refreshDue, refresh };
   }
@@ -144,7 +150,7 @@ export class UpdateGroup {
     }
     for (const entry of table.entries()) if (!mentioned.has(entry)) member.learnt(entry, undefined);
     member.awaitsFill = true;
-    member.refreshDue = refreshDue;
+    if (refreshDue) this.#refreshesDue.add(member);
     if (refresh !== undefined) member.walk = walkOf(this.#state, "refresh", refresh.begun);
     this.#state.add(member);
     this.#advertiseAt = 0;
@@ -154,7 +160,7 @@ export class UpdateGroup {
 
   /** The member wants everything again. @rfc 2918#4 @rfc 7313#4 */
   refresh(member: GroupMember): void {
-    member.refreshDue = true;
+    this.#refreshesDue.add(member);
   }
 
   /** Sends what is due and is taken. @returns whether there is more to do at once */
@@ -166,11 +172,9 @@ export class UpdateGroup {
     this.#judge(now, budget);
     this.#send(now, budget);
     budget.left += reserve;
-    for (const member of state.members.values()) this.#startRefresh(member);
+    for (const member of this.#refreshesDue) this.#startRefresh(member);
     for (const member of state.onItsOwn) catchUp(state, member, budget, now);
-    if (this.#endOfRibsDue > 0) {
-      for (const member of state.members.values()) this.#endRib(member, now);
-    }
+    for (const member of this.#endOfRibsDue) this.#endRib(member, now);
     return this.#hasWork(now);
   }
 
@@ -215,8 +219,7 @@ export class UpdateGroup {
   }
 
   #oweEndOfRib(member: GroupMember): void {
-    member.endOfRibDue = true;
-    this.#endOfRibsDue++;
+    this.#endOfRibsDue.add(member);
     // Whoever has just come does not wait for an interval that began before.
     this.#advertiseAt = 0;
   }
@@ -290,7 +293,7 @@ export class UpdateGroup {
     if (!this.#announced || this.rib.announcements > 0) return;
     this.#announced = false;
     const { mraiSec } = this.rib.target.config;
-    if (mraiSec === 0 || this.#endOfRibsDue > 0) return;
+    if (mraiSec === 0 || this.#endOfRibsDue.size > 0) return;
     this.#advertiseAt = now + Math.ceil(mraiSec * SEC_US * (0.75 + unit(this.#rng) / 4));
   }
 
@@ -298,31 +301,25 @@ export class UpdateGroup {
     if (!this.#canStartRefresh(member)) return;
     this.#state.detach(member);
     this.#state.stats.refreshes++;
-    member.refreshDue = false;
+    this.#refreshesDue.delete(member);
     member.walk = walkOf(this.#state, "refresh");
   }
 
   /** An answer that is under way is finished first. @rfc 7313#4 */
   #canStartRefresh(member: GroupMember): boolean {
-    const idle = !member.endOfRibDue && member.walk === undefined && !member.awaitsFill;
-    return member.refreshDue && idle && !member.session.blocked;
+    const idle = !this.#endOfRibsDue.has(member) && member.walk === undefined && !member.awaitsFill;
+    return idle && !member.session.blocked;
   }
 
   /** Once the member has been told all that was known when it came. @rfc 4724#3 */
   #endRib(member: GroupMember, now: Instant): void {
     if (!this.#canEndRib(member) || !member.session.transmit(this.#state.endOfRib, now)) return;
-    member.endOfRibDue = false;
-    this.#endOfRibsDue--;
+    this.#endOfRibsDue.delete(member);
     this.#state.stats.endOfRibs++;
   }
 
   #canEndRib(member: GroupMember): boolean {
-    return (
-      member.endOfRibDue &&
-      !member.session.blocked &&
-      member.position === this.#state.log.end &&
-      this.rib.complete
-    );
+    return !member.session.blocked && member.position === this.#state.log.end && this.rib.complete;
   }
 
   #hasWork(now: Instant): boolean {
@@ -330,9 +327,12 @@ export class UpdateGroup {
     const state = this.#state;
     if (!this.#held && rib.unjudged > 0) return true;
     if (this.#canSend(now)) return true;
-    for (const member of state.inStep) {
-      if (this.#canStartRefresh(member) || this.#canEndRib(member)) return true;
-      if (member.position !== state.log.end && !member.session.blocked) return true;
+    for (const member of this.#refreshesDue) if (this.#canStartRefresh(member)) return true;
+    for (const member of this.#endOfRibsDue) if (this.#canEndRib(member)) return true;
+    if (state.log.base !== state.log.end) {
+      for (const member of state.inStep) {
+        if (member.position !== state.log.end && !member.session.blocked) return true;
+      }
     }
     for (const member of state.onItsOwn) if (canCatchUp(state, member)) return true;
     return false;

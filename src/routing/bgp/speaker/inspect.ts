@@ -254,26 +254,42 @@ export function routeRows(speaker: BgpSpeaker, now: Instant, only?: RibPrefix): 
 
 /** Adj-RIB-In of a neighbour: as it came, before policy. */
 export function ribInRows(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant): BgpRouteRow[] {
-  const rows: BgpRouteRow[] = [];
+  return [...eachRibInRow(speaker, neighbor, now)];
+}
+
+/** The same, each row made when it is asked for: of a large table they are many times as large as the table. */
+export function* eachRibInRow(
+  speaker: BgpSpeaker,
+  neighbor: Neighbor,
+  now: Instant,
+): Generator<BgpRouteRow, void, void> {
   for (const { family } of neighbor.peer.config.families) {
     const paths = [...speaker.rib.pathsOf(neighbor.ribPeer, family)].sort((x, y) => byPrefix(x.dest, y.dest));
     for (const path of paths) {
       const why = path.ineligible === undefined ? {} : { why: path.ineligible };
-      rows.push({ ...pathRow(path, path.received, now), ...why });
+      yield { ...pathRow(path, path.received, now), ...why };
     }
   }
-  return rows;
 }
 
 /** Adj-RIB-Out of a neighbour: as it was told, or is about to be. */
 export function ribOutRows(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant): BgpRouteRow[] {
-  if (neighbor.negotiated === undefined) return [];
-  const rows: { readonly dest: Destination; readonly row: BgpRouteRow }[] = [];
-  for (const family of neighbor.negotiated.families) {
-    const addPath = neighbor.negotiated.addPathTx.includes(family);
-    for (const { dest, pathId, route } of speaker.out.dump(neighbor.ribPeer, family)) {
+  return [...eachRibOutRow(speaker, neighbor, now)];
+}
+
+/** The same, each row made when it is asked for. */
+export function* eachRibOutRow(
+  speaker: BgpSpeaker,
+  neighbor: Neighbor,
+  now: Instant,
+): Generator<BgpRouteRow, void, void> {
+  const { negotiated } = neighbor;
+  for (const family of negotiated?.families ?? []) {
+    const addPath = negotiated?.addPathTx.includes(family) === true;
+    const routes = [...speaker.out.dump(neighbor.ribPeer, family)].sort((x, y) => byPrefix(x.dest, y.dest));
+    for (const { dest, pathId, route } of routes) {
       const path = addPath ? dest.paths.find(({ localId }) => localId === pathId) : dest.best;
-      const row: BgpRouteRow = {
+      yield {
         ...attributesRow(route),
         prefix: formatRibPrefix(dest),
         family: formatFamily(dest.family),
@@ -286,10 +302,8 @@ export function ribOutRows(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant
         stale: false,
         ageSec: path === undefined ? 0 : seconds(now - path.at),
       };
-      rows.push({ dest, row });
     }
   }
-  return rows.sort((x, y) => byPrefix(x.dest, y.dest)).map(({ row }) => row);
 }
 
 function destinationsOf(speaker: BgpSpeaker, only: RibPrefix | undefined): Destination[] {

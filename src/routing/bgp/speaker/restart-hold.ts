@@ -14,18 +14,32 @@ import { RestartDeferral } from "./restart-deferral.ts";
 export class RestartHold {
   readonly #rib: Rib;
   readonly #out: RibsOut;
-  readonly #deferral: RestartDeferral<Neighbor>;
+  readonly #deferral: RestartDeferral<Neighbor | "strangers">;
   readonly #held = new Set<Family>();
+  /** All that were held from the beginning. */
+  readonly families: readonly Family[];
 
-  constructor(rib: Rib, out: RibsOut, expected: readonly Neighbor[], deferralSec: number, now: Instant) {
+  /**
+   * @param strangers families of those who may call from a range: nobody knows how many were there, so their time is awaited
+   */
+  constructor(
+    rib: Rib,
+    out: RibsOut,
+    expected: readonly Neighbor[],
+    strangers: readonly Family[],
+    deferralSec: number,
+    now: Instant,
+  ) {
     this.#rib = rib;
     this.#out = out;
-    const peers = expected.map((neighbor) => ({
+    const named = expected.map((neighbor) => ({
       peer: neighbor,
       families: neighbor.peer.config.families.map((one) => one.family),
     }));
-    this.#deferral = new RestartDeferral(peers, deferralSec, now);
-    for (const family of new Set(peers.flatMap((one) => one.families))) {
+    const peers = [...named, { peer: "strangers", families: strangers } as const];
+    this.#deferral = new RestartDeferral<Neighbor | "strangers">(peers, deferralSec, now);
+    this.families = [...new Set(peers.flatMap((one) => one.families))];
+    for (const family of this.families) {
       this.#held.add(family);
       rib.hold(family);
       out.hold(family);

@@ -139,7 +139,15 @@ export class SpeakerCore {
     this.started = true;
     const expected = [...this.sessions].filter((one) => one.config?.shutdown !== true);
     if (this.config.restarting) {
-      const hold = new RestartHold(this.rib, this.out, expected, this.config.deferralSec, this.now);
+      const strangers = [...this.ranges.values()].flatMap(({ session }) => session.families);
+      const hold = new RestartHold(
+        this.rib,
+        this.out,
+        expected,
+        strangers.map((one) => one.family),
+        this.config.deferralSec,
+        this.now,
+      );
       if (!hold.done) this.hold = hold;
     }
     for (const neighbor of expected) this.startOne(neighbor);
@@ -155,9 +163,9 @@ export class SpeakerCore {
     if (this.hold === undefined || families === undefined || families.length === 0) return;
     this.work = true;
     if (!this.hold.done) return;
+    this.#undecided = this.hold.families;
     this.hold = undefined;
     for (const neighbor of this.sessions) this.tell(neighbor, { t: "restartComplete" });
-    this.#undecided = families;
   }
 
   #stop({ text, silent }: SpeakerInput & { readonly t: "stop" }): void {

@@ -32,6 +32,11 @@ const CASES: readonly {
     want: [/^sp.yaml:1:61: Map keys must be unique/],
   },
   {
+    name: "JSON in which a key stands twice, and what goes wrong later",
+    text: '{"apiVersion": "podloom/v1", "kind": "BGPSpeaker", "as": 1, "as": 2, "routerId": "10.0.0.1",\n"neighbors": [{"address": "10.0.0.1", "as": 1}]}',
+    want: [/^sp.yaml:1:61: Map keys must be unique/],
+  },
+  {
     name: "JSON that is wrong is shown where it stands, too",
     text: '{"apiVersion": "podloom/v1", "kind": "BGPSpeaker",\n "as": 0, "routerId": "10.0.0.1"}',
     want: ["sp.yaml:2:8: as: must be at least 1, not 0\n  Write a whole number from 1 to 4294967295."],

@@ -104,6 +104,7 @@ describe("metrics", () => {
     const text = await metrics.text(
       await sample((peers) => peers.slice(1).map((peer) => ({ ...peer, dropped: 6 }))),
     );
+    expect(linesOf(text, "podloom_bgp_session_up")).toEqual(['podloom_bgp_session_up{neighbor="b"} 0']);
     expect(linesOf(text, "podloom_bgp_session_flaps_total")).toEqual([
       'podloom_bgp_session_flaps_total{neighbor="b"} 6',
     ]);
