@@ -26,7 +26,7 @@ const SPEAKERS = 50;
 /** So many originate a network each: more would only repeat what these show. */
 const NETWORKS = 12;
 /** In CI more of them than when a person waits. */
-const SEEDS = Number(process.env.PODLOOM_SIM_SEEDS ?? 40);
+const SEEDS = Number(process.env.PODLOOM_SIM_SEEDS ?? 20);
 /** Half a second of work each at most; a machine with other work takes longer. */
 const PATIENCE_MS = 60_000 + 3000 * SEEDS;
 
