@@ -1,5 +1,5 @@
 // The attributes of routes, each way: inside an AS, between ASs, and through several of both.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ipv4, prefix } from "../../src/base/ipv4-addr.ts";
 import type { Policy, PolicyRule } from "../../src/routing/bgp/policy/policy.ts";
 import { SegmentType } from "../../src/wire/bgp/as-path.ts";
@@ -306,5 +306,69 @@ protocol bgp beyond from quick {
     a.withdraw("10.2.4.0/24");
     await eventually(async () => expect((await bird.table("table far")).has("10.2.4.0/24")).toBe(false));
     expect((await bird.table("table far")).size).toBe(5);
+  });
+});
+
+describe.skipIf(unavailable !== undefined)(`what is rare${unavailable ?? ""}`, () => {
+  const [OURS, BIRD] = ["10.80.3.1", "10.80.3.2"] as const;
+  const lab = new BirdLab();
+  afterEach(() => lab.close());
+
+  /** @param nets BIRD's routes @param line of its session @param channel of its channel */
+  const world = async (
+    birdAs: number,
+    nets: string,
+    line = "",
+    channel = "",
+  ): Promise<{ ours: LiveSpeaker; bird: Bird }> => {
+    const port = await lab.port(BIRD);
+    const bird = await lab.bird(
+      BIRD,
+      `
+protocol static nets { ipv4; ${nets} }
+protocol bgp ours from quick {
+  local ${host(BIRD)} port ${port} as ${birdAs}; neighbor ${host(OURS)} as 64512; passive; ${line}
+  ipv4 { igp table underlay; import all; export where source = RTS_STATIC; next hop address ${BIRD}; ${channel} };
+}
+`,
+    );
+    const ours = await lab.speaker(OURS, 64512);
+    ours.join(BIRD, { as: birdAs, port });
+    return { ours, bird };
+  };
+
+  // A segment holds 255 ASs: there are two.
+  test("a path through 300 ASs, each way", async () => {
+    const asns = Array.from({ length: 300 }, (_, i) => 4_200_000_000 + i);
+    const prepends = [...asns].reverse().map((as) => `bgp_path.prepend(${as});`);
+    const { ours, bird } = await world(65010, `route 10.1.0.0/24 blackhole { ${prepends.join(" ")} };`);
+    ours.announce("10.2.0.0/24", { asPath: [{ type: SegmentType.SEQUENCE, asns }] });
+    await eventually(() => expect(ours.routes().get("10.1.0.0/24")?.asPath).toBe(`65010 ${asns.join(" ")}`));
+    // BIRD does not print paths of this length.
+    const filter = "bgp_path.first = 64512 && bgp_path.last = 4200000299 && bgp_path.len = 301";
+    await eventually(async () =>
+      expect(await bird.ask(`show route where ${filter} protocol ours`)).toMatch(/^10\.2\.0\.0\/24 /m),
+    );
+  });
+
+  test("RFC 9234: BIRD has a role, we have none; its mark is passed on as it is", async () => {
+    const { ours, bird } = await world(65010, "route 10.1.0.0/24 blackhole;", "local role provider;");
+    await eventually(() => expect(ours.routes().get("10.1.0.0/24")?.unknown).toEqual(["35:0000fdf2"]));
+    expect(bird.log).not.toMatch(/Error/);
+  });
+
+  test("a route that leads to ourselves is kept, and not used", async () => {
+    const { ours } = await world(64512, "route 10.1.0.0/24 blackhole;", "", `next hop address ${OURS};`);
+    await eventually(() => expect(ours.ribIn(BIRD)).toMatchObject([{ nextHop: OURS, chosen: "" }]));
+    expect(ours.routes().size).toBe(0);
+    expect(ours.paths()[0]?.why).toMatch(/is an address of ours/);
+  });
+
+  test("RFC 8326: what is about to go away is the last choice", async () => {
+    const nets = "route 10.1.0.0/24 blackhole { bgp_community.add((65535,0)); };";
+    const { ours } = await world(65010, nets);
+    await eventually(() =>
+      expect(ours.routes().get("10.1.0.0/24")).toMatchObject({ localPref: 0, communities: ["gshut"] }),
+    );
   });
 });

@@ -67,7 +67,7 @@ describe.skipIf(unavailable !== undefined)(`we take calls from a prefix${unavail
   const [NAMED, FIRST, SECOND, THIRD, OUTSIDE] = ADDRS;
 
   /** A daemon that calls us from `addr`. */
-  const caller = async (addr: string, i: number, ourPort: number, as: number): Promise<Bird> =>
+  const caller = async (addr: string, i: number, ourPort: number, as: number, line = ""): Promise<Bird> =>
     lab.bird(
       addr,
       `
@@ -75,7 +75,7 @@ ipv4 table t${i};
 protocol static nets${i} { ipv4 { table t${i}; }; route 10.1.${i}.0/24 blackhole; }
 protocol bgp p${i} from quick {
   local ${host(addr)} port ${await lab.port(addr)} as ${as}; source address ${host(addr)}; router id ${addr};
-  neighbor ${host(OURS)} port ${ourPort} as 64512;
+  neighbor ${host(OURS)} port ${ourPort} as 64512; ${line}
   ipv4 { table t${i}; igp table underlay; import all; export where source = RTS_STATIC; next hop address ${addr}; };
 }
 `,
@@ -160,5 +160,22 @@ protocol bgp p${i} from quick {
     expect(ours.routes().size).toBe(0);
     await bird.restart();
     await eventually(() => expect(ours.routes().size).toBe(1));
+  });
+  test("a killed one that asks for its routes to be kept is remembered until they go", async () => {
+    const ours = await lab.speaker(OURS, 64512);
+    ours.listen("10.82.2.0/24", { as: 64512 });
+    const bird = await caller(FIRST, 1, ours.port, 64512, "graceful restart; graceful restart time 3;");
+    await eventually(() => expect(ours.routes().size).toBe(1));
+    await bird.kill();
+    await eventually(() => expect(ours.routes().get("10.1.1.0/24")?.stale).toBe(true));
+    expect(ours.peers()).toHaveLength(1);
+    await bird.restart({ recovering: true });
+    await eventually(() => expect(ours.routes().get("10.1.1.0/24")?.stale).toBe(false));
+    expect(ours.peers()).toMatchObject([{ established: 2, dropped: 1 }]);
+    expect(ours.gone).toEqual([]);
+    await bird.kill();
+    await eventually(() => expect(ours.routes().get("10.1.1.0/24")?.stale).toBe(true));
+    await eventually(() => expect(ours.peers()).toEqual([]));
+    expect(ours.routes().size).toBe(0);
   });
 });

@@ -88,6 +88,11 @@ describe.skipIf(unavailable !== undefined)(`OPENs that are refused${unavailable 
   test.each<[string, Given, RegExp]>([
     ["another AS", { ourAs: 64999 }, /OPEN Message Error\/Bad Peer AS/],
     [
+      "a role that is missing",
+      { line: "local role peer; require roles on;" },
+      /OPEN Message Error\/Role Mismatch/,
+    ],
+    [
       "a hold time that is too short",
       { line: "min hold time 30;", session: { holdTimeSec: 10 } },
       /OPEN Message Error\/Unacceptable Hold Time/,

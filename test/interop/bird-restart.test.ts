@@ -26,22 +26,27 @@ describe.skipIf(unavailable !== undefined)(`BIRD restarts${unavailable ?? ""}`, 
   let bird: Bird;
   let ours: LiveSpeaker;
   const NETS = ["10.1.1.0/24", "10.1.2.0/24", "10.1.3.0/24"] as const;
+  const NET6 = "fd00:1::/64";
+  const ALL = [...NETS, NET6];
 
   const start = async (timeSec: number): Promise<void> => {
     const port = await lab.port(BIRD);
     config = (nets, restartSec) => `
 protocol static nets { ipv4; ${nets.map((net) => `route ${net} blackhole;`).join(" ")} }
+protocol static nets6 { ipv6; route ${NET6} blackhole; }
 protocol bgp ours from quick {
   local ${host(BIRD)} port ${port} as 64512; neighbor ${host(OURS)} as 64512; passive;
   graceful restart; graceful restart time ${restartSec};
   ipv4 { igp table underlay; import all; export where source = RTS_STATIC; next hop address ${BIRD}; };
+  ipv6 { igp table underlay6; import all; export where source = RTS_STATIC; next hop address fd00:84::2; };
 }
 `;
     bird = await lab.bird(BIRD, config(NETS, timeSec));
     ours = await lab.speaker(OURS, 64512);
     ours.originate("10.2.0.0/24");
-    ours.join(BIRD, { as: 64512, port });
-    await eventually(() => expect(inUse()).toEqual(NETS));
+    const families = [{ family: Family.IPV4_UNICAST }, { family: Family.IPV6_UNICAST }];
+    ours.join(BIRD, { as: 64512, port, session: { families } });
+    await eventually(() => expect(inUse()).toEqual(ALL));
     // Its table has ended: what comes from now on is the restart.
     await eventually(async () => expect((await bird.table()).has("10.2.0.0/24")).toBe(true));
   };
@@ -53,13 +58,13 @@ protocol bgp ours from quick {
   test("its routes stay until it has told them again; what it tells no more goes then", async () => {
     await start(60);
     await bird.kill();
-    await eventually(() => expect(inUse(true)).toEqual(NETS));
+    await eventually(() => expect(inUse(true)).toEqual(ALL));
     await eventually(() => expect(staleHistory(ours)).toEqual(["kept for 60 s"]));
-    expect(ours.peer(BIRD)?.families).toMatchObject([{ stale: true }]);
+    expect(ours.peer(BIRD)?.families).toMatchObject([{ stale: true }, { stale: true }]);
     await bird.restart({ recovering: true, config: config(NETS.slice(0, 2), 60) });
-    await eventually(() => expect(inUse(false)).toEqual(NETS.slice(0, 2)));
+    await eventually(() => expect(inUse(false)).toEqual([...NETS.slice(0, 2), NET6]));
     await eventually(() => expect(ours.gone).toEqual([NETS[2]]));
-    expect(staleHistory(ours)).toEqual(["kept for 60 s", "deleted: endOfRib"]);
+    expect(staleHistory(ours)).toEqual(["kept for 60 s", "deleted: endOfRib", "deleted: endOfRib"]);
     expect(ours.peer(BIRD)).toMatchObject({ established: 2, dropped: 1 });
     // It waits for our End-of-RIB in its turn.
     await eventually(() => expect(bird.log).toMatch(/Graceful restart done/));
@@ -70,28 +75,63 @@ protocol bgp ours from quick {
     await start(2);
     await bird.kill();
     const before = performance.now();
-    await eventually(() => expect(inUse(true)).toEqual(NETS));
+    await eventually(() => expect(inUse(true)).toEqual(ALL));
     await eventually(() => expect(inUse()).toEqual([]));
     expect(performance.now() - before).toBeGreaterThan(1900);
-    await eventually(() => expect(staleHistory(ours)).toEqual(["kept for 2 s", "deleted: restartTime"]));
+    await eventually(() =>
+      expect(staleHistory(ours)).toEqual(["kept for 2 s", "deleted: restartTime", "deleted: restartTime"]),
+    );
   });
 
   test("when it has not kept forwarding, its routes go at its OPEN", async () => {
     await start(60);
     await bird.kill();
-    await eventually(() => expect(inUse(true)).toEqual(NETS));
+    await eventually(() => expect(inUse(true)).toEqual(ALL));
     await bird.restart();
-    await eventually(() => expect(inUse(false)).toEqual(NETS));
-    expect(staleHistory(ours)).toEqual(["kept for 60 s", "deleted: notPreserved"]);
-    expect([...ours.gone].sort()).toEqual(NETS);
+    await eventually(() => expect(inUse(false)).toEqual(ALL));
+    expect(staleHistory(ours)).toEqual(["kept for 60 s", "deleted: notPreserved", "deleted: notPreserved"]);
+    expect([...ours.gone].sort()).toEqual(ALL);
+  });
+
+  // RFC 4724, section 4.2: nobody has told us that the connection is gone, and the new one says so.
+  test("its machine dies without a word: its new call replaces the session, and nothing is lost", async () => {
+    const [port, FIRST] = [await lab.port(BIRD), NETS[0]];
+    ours = await lab.speaker(OURS, 64512);
+    const gate = await lab.gate(BIRD, OURS, ours.port);
+    gate.open();
+    bird = await lab.bird(
+      BIRD,
+      `
+protocol static nets { ipv4; route ${FIRST} blackhole; }
+protocol bgp ours from quick {
+  local ${host(BIRD)} port ${port} as 64512; neighbor ${host(OURS)} port ${gate.port} as 64512;
+  source address ${host(BIRD)}; graceful restart; graceful restart time 60;
+  ipv4 { igp table underlay; import all; export where source = RTS_STATIC; next hop address ${BIRD}; };
+}
+`,
+    );
+    ours.originate("10.2.0.0/24");
+    ours.join(BIRD, { as: 64512 });
+    await eventually(() => expect(inUse()).toEqual([FIRST]));
+    // A call within five seconds would be one that has crossed the first.
+    await eventually(() => expect(ours.peer(BIRD)?.sinceSec).toBeGreaterThanOrEqual(5));
+    gate.freeze();
+    await bird.kill();
+    await bird.restart({ recovering: true });
+    await eventually(() => expect(ours.peer(BIRD)).toMatchObject({ established: 2, dropped: 1 }));
+    await eventually(() => expect(staleHistory(ours)).toEqual(["kept for 60 s", "deleted: endOfRib"]));
+    expect(ours.peer(BIRD)?.lastDown).toBe("the neighbour has restarted");
+    expect(inUse(false)).toEqual([FIRST]);
+    expect(ours.gone).toEqual([]);
+    await eventually(async () => expect((await bird.table()).has("10.2.0.0/24")).toBe(true));
   });
 
   test("after a NOTIFICATION nothing is kept", async () => {
     await start(60);
     await bird.ask("restart ours");
-    await eventually(() => expect([...ours.gone].sort()).toEqual(NETS));
+    await eventually(() => expect([...ours.gone].sort()).toEqual(ALL));
     expect(staleHistory(ours)).toEqual([]);
-    await eventually(() => expect(inUse(false)).toEqual(NETS));
+    await eventually(() => expect(inUse(false)).toEqual(ALL));
   });
 });
 

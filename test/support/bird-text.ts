@@ -25,8 +25,6 @@ export interface BirdRoute {
   /** The neighbour's address, where it is not the next hop. */
   readonly from: string | undefined;
   readonly best: boolean;
-  /** Kept over a restart of the neighbour. */
-  readonly stale: boolean;
   /** BGP's, as printed: "origin" is "IGP", "community" is "(64512,1) (64512,7)"; one that it does not know is "c7 [t]". */
   readonly attributes: Readonly<Record<string, string>>;
 }
@@ -47,7 +45,7 @@ export function parseBirdProtocol(text: string): BirdProtocol {
 }
 
 const ROUTE =
-  /^(\S*)\s+(unicast|blackhole|unreachable|prohibited)\s+\[(\S+) [\d:.-]+(?: from (\S+))?\]( \*)? \(([^)]*)\)/;
+  /^(\S*)\s+(unicast|blackhole|unreachable|prohibited)\s+\[(\S+) [\d:.-]+(?: from (\S+))?\]( \*)? \(/;
 
 /** @param text of `show route … all` */
 export function parseBirdRoutes(text: string): BirdRoute[] {
@@ -67,12 +65,11 @@ export function parseBirdRoutes(text: string): BirdRoute[] {
       if (key !== undefined && value !== undefined) attributes[key] = value;
       continue;
     }
-    const [, given = "", kind = "", protocol = "", from, star, preference = ""] = head;
+    const [, given = "", kind = "", protocol = "", from, star] = head;
     // Further paths to a prefix do not repeat it.
     if (given !== "") prefix = given;
     attributes = {};
-    const stale = /s/.test(preference);
-    routes.push({ table, prefix, kind, protocol, from, best: star !== undefined, stale, attributes });
+    routes.push({ table, prefix, kind, protocol, from, best: star !== undefined, attributes });
   }
   return routes;
 }

@@ -334,6 +334,10 @@ export class BirdcScene implements BirdcSpeaker {
     return this.statusRow;
   }
 
+  now(): number {
+    return this.statusRow.at;
+  }
+
   utcOffsetMin(): number {
     return this.offsetMin;
   }

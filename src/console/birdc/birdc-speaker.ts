@@ -6,6 +6,8 @@ import type { ReloadReport, SpeakerStatus } from "../../routing/bgp/speaker/spea
 /** Rows are made as they are asked for: a table may be large, so do not keep them. */
 export interface BirdcSpeaker {
   status(): SpeakerStatus;
+  /** Milliseconds since 1970: that from which the ages of rows count back when they are made. */
+  now(): number;
   /** How far the local time is ahead of UTC at a moment (milliseconds since 1970), in minutes: people read the times here. */
   utcOffsetMin(at: number): number;
   /** All neighbours, by address. */

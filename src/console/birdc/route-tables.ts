@@ -19,7 +19,6 @@ export class RouteTables {
   readonly #query: RouteQuery;
   readonly #speaker: BirdcSpeaker;
   readonly #counts: ReadonlyMap<string, Count>;
-  readonly #now: number;
   /** Which of the families is being printed; -1 before the first. */
   #at = -1;
   /** Has this table its name, and had any? */
@@ -30,7 +29,6 @@ export class RouteTables {
   constructor(query: RouteQuery, speaker: BirdcSpeaker) {
     this.#query = query;
     this.#speaker = speaker;
-    this.#now = speaker.status().at;
     this.#counts = new Map(query.families.map((family) => [family, { shown: 0, routes: 0, networks: 0 }]));
   }
 
@@ -55,7 +53,7 @@ export class RouteTables {
     yield* routeLines(
       row,
       prefix,
-      { verbose, exported: exportTo !== undefined, now: this.#now },
+      { verbose, exported: exportTo !== undefined, now: this.#speaker.now() },
       this.#speaker,
     );
   }

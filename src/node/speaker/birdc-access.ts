@@ -1,6 +1,6 @@
 import type { Instant } from "../../base/time.ts";
 import type { BirdcSpeaker } from "../../console/birdc/birdc-speaker.ts";
-import { describeError, PodloomError } from "../../io/podloom-error.ts";
+import { PodloomError } from "../../io/podloom-error.ts";
 import type { RibPrefix } from "../../routing/bgp/rib/route.ts";
 import type { BgpPeerRow, BgpRouteRow } from "../../routing/bgp/speaker/inspect.ts";
 import type { Neighbor } from "../../routing/bgp/speaker/neighbor.ts";
@@ -18,6 +18,10 @@ export class BirdcAccess implements BirdcSpeaker {
 
   status(): SpeakerStatus {
     return this.#process.status();
+  }
+
+  now(): number {
+    return Date.now();
   }
 
   utcOffsetMin(atMs: number): number {
@@ -61,8 +65,9 @@ export class BirdcAccess implements BirdcSpeaker {
     try {
       return await this.#process.reload(checkOnly);
     } catch (thrown) {
-      if (thrown instanceof PodloomError) return describeError(thrown);
-      throw thrown;
+      if (!(thrown instanceof PodloomError)) throw thrown;
+      const { message, remedy } = thrown;
+      return remedy === undefined ? message : `${message}\n  ${remedy}`;
     }
   }
 

@@ -290,10 +290,10 @@ export function* eachRibOutRow(
     for (const { dest, pathId, route } of routes) {
       const path = addPath ? dest.paths.find(({ localId }) => localId === pathId) : dest.best;
       yield {
-        ...attributesRow(route),
         prefix: formatRibPrefix(dest),
         family: formatFamily(dest.family),
         chosen: path === undefined ? "" : chosenAs(path),
+        ...attributesRow(route),
         from: path === undefined ? "" : sourceName(path),
         fromAddr: path === undefined ? "" : formatIpv4(path.source.config.addr),
         source: path === undefined ? "local" : sourceKind(path),
@@ -320,10 +320,10 @@ const UNDECIDED = "not decided yet";
 
 function pathRow(path: Path, route: RouteAttributes, now: Instant): BgpRouteRow {
   return {
-    ...attributesRow(route),
     prefix: formatRibPrefix(path.dest),
     family: formatFamily(path.dest.family),
     chosen: chosenAs(path),
+    ...attributesRow(route),
     from: sourceName(path),
     fromAddr: formatIpv4(path.source.config.addr),
     source: sourceKind(path),

@@ -321,6 +321,18 @@ describe("show route", () => {
     ]);
   });
 
+  test("times stay what they are while a large table is printed", async () => {
+    let asked = 0;
+    const made = scene(
+      routeRow("10.1.0.0/16", { ...learnt, ageSec: 60 }),
+      routeRow("10.2.0.0/16", { ...learnt, ageSec: 61 }),
+    );
+    const { at } = made.statusRow;
+    made.now = () => at + 1000 * asked++;
+    const { lines } = await birdc(["show", "route"], made);
+    expect(lines.filter((line) => line.includes("[p2 16:00:14.663]"))).toHaveLength(2);
+  });
+
   test("a large table comes in pieces, each line whole", async () => {
     const rows = Array.from({ length: 2000 }, (_, i) => routeRow(`10.${i >> 8}.${i & 255}.0/24`, learnt));
     const { pieces, lines } = await birdc(["show", "route"], scene(...rows));
