@@ -9,11 +9,7 @@ import { describe, expect, test } from "vitest";
 import { formatIpv4, ipv4, prefix } from "../../src/base/ipv4-addr.ts";
 import { below, SeededRng } from "../../src/base/rng.ts";
 import { SEC_US } from "../../src/base/time.ts";
-import { ACCEPT_ALL } from "../../src/routing/bgp/policy/policy.ts";
-import { DEFAULT_DECISION } from "../../src/routing/bgp/rib/decision.ts";
 import { NEXT_HOP_SELF, type Path, type RibPrefix } from "../../src/routing/bgp/rib/route.ts";
-import { DEFAULT_FSM_OPTIONS } from "../../src/routing/bgp/session/fsm-types.ts";
-import { peerConfig } from "../../src/routing/bgp/session/peer-config.ts";
 import { formatRibPrefix } from "../../src/routing/bgp/speaker/inspect.ts";
 import type { NeighborConfig } from "../../src/routing/bgp/speaker/speaker-config.ts";
 import { countAs, formatAsPath } from "../../src/wire/bgp/as-path.ts";
@@ -21,6 +17,7 @@ import { Family } from "../../src/wire/bgp/family.ts";
 import type { NextHop } from "../../src/wire/bgp/next-hop.ts";
 import { formatAttributes } from "../../src/wire/bgp/pretty-update.ts";
 import { BgpCluster, type SimSpeaker } from "../support/bgp-cluster.ts";
+import { neighborConfig, speakerConfig } from "../support/bgp-plain.ts";
 
 const SPEAKERS = 50;
 /** So many originate a network each: more would only repeat what these show. */
@@ -105,33 +102,8 @@ function between(x: readonly Member[], y: readonly Member[], rng: SeededRng): Li
 }
 
 function neighbor(self: Member, other: Member, rrClient: boolean): NeighborConfig {
-  return {
-    name: formatIpv4(other.addr),
-    addr: other.addr,
-    port: 179,
-    localAddr: self.addr,
-    session: peerConfig({
-      localAs: self.as,
-      routerId: self.addr,
-      peerAs: other.as,
-      fsm: { ...DEFAULT_FSM_OPTIONS, connectRetrySec: 5, idleHoldMinSec: 1, idleHoldMaxSec: 4 },
-    }),
-    routes: {
-      rrClient,
-      nextHop: "self",
-      localAddr: self.addr,
-      localAddr6: undefined,
-      importPolicy: ACCEPT_ALL,
-      exportPolicy: ACCEPT_ALL,
-      allowLocalAs: 0,
-      checkPeerAs: true,
-      addPathMax: 1,
-      mraiSec: 0,
-    },
-    bfd: undefined,
-    password: undefined,
-    shutdown: false,
-  };
+  const [local, remote] = [formatIpv4(self.addr), formatIpv4(other.addr)];
+  return neighborConfig(local, self.as, remote, other.as, { routes: { rrClient, nextHop: "self" } });
 }
 
 /** Spread over the systems. */
@@ -157,15 +129,7 @@ class Run {
     this.plan = plan;
     this.cluster = new BgpCluster(seed);
     for (const member of plan.members) {
-      const config = {
-        localAs: member.as,
-        routerId: member.addr,
-        clusterId: member.addr,
-        decision: DEFAULT_DECISION,
-        dynamicLimit: 100,
-        restarting: false,
-        deferralSec: 120,
-      };
+      const config = speakerConfig(formatIpv4(member.addr), member.as);
       this.nodes.set(member, this.cluster.add(member.addr, config, seed + member.addr));
     }
     for (const { a, b, client } of plan.links) {
