@@ -341,6 +341,14 @@ describe("-w", () => {
     ]);
   }, 15_000);
 
+  test("a path that goes is not taken for one that changes", async () => {
+    const [best, other] = ROUTES;
+    const changed = { ...other, chosen: "best", why: "the only eligible path" };
+    await watch("routes", [ROUTES, [changed]], "-o", "json");
+    const said = speakers.out.trim().split("\n");
+    expect(said.slice(2).map((line) => JSON.parse(line) as unknown)).toEqual([{ removed: best }, changed]);
+  }, 15_000);
+
   test("YAML is one document a look", async () => {
     await watch("routes", [ROUTES, []], "-o", "yaml");
     expect(parseAllDocuments(speakers.out).map((document) => document.toJS() as unknown)).toEqual([

@@ -294,6 +294,21 @@ describe("show route", () => {
     ]);
   });
 
+  test("what shares the load is not primary", async () => {
+    const made = scene(
+      routeRow("10.1.0.0/16", learnt),
+      routeRow("10.1.0.0/16", { ...learnt, from: "p3", chosen: "multipath" }),
+    );
+    expect((await birdc(["show", "route"], made)).lines.map((line) => line.includes(" * "))).toEqual([
+      false,
+      true,
+      false,
+      false,
+      false,
+    ]);
+    expect((await birdc(["show", "route", "primary"], made)).lines).toHaveLength(3);
+  });
+
   test("before a choice is made there is no best", async () => {
     const made = scene(routeRow("10.1.0.0/16", { ...learnt, chosen: "" }));
     expect((await birdc(["show route primary"], made)).lines).toEqual([]);
