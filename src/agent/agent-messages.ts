@@ -1,30 +1,25 @@
 // What goes into and comes out of a node agent.
-import type { Ipv4Addr, Prefix } from "../base/ipv4-addr.ts";
+import type { Ipv4Addr } from "../base/ipv4-addr.ts";
+import type { Result } from "../base/result.ts";
 import type { Rng } from "../base/rng.ts";
 import type { StoreOp } from "../control/datastore/messages.ts";
-import type { LeaseOptions } from "../control/flannel/subnet-messages.ts";
+import type { PodRow } from "../control/inspect.ts";
 import type { StackTrace } from "../stack/net-stack.ts";
 import type { PacketPool } from "../stack/packet-pool.ts";
-
-export interface NodeAgentConfig {
-  readonly name: string;
-  readonly underlay: Ipv4Addr;
-  /** The subnet of the node's segment. */
-  readonly segment: Prefix;
-  readonly underlayMtuBytes: number;
-  readonly etcdPrefix: string;
-  readonly lease: LeaseOptions;
-  readonly strict: boolean;
-  /** The subnet that the node would like when it has none from an earlier run. */
-  readonly wishedSubnet?: Prefix | undefined;
-  /** State kept from an earlier run, by path relative to the node's state folder. */
-  readonly files: ReadonlyMap<string, string>;
-}
 
 export interface NodeAgentDeps {
   readonly rng: Rng;
   readonly pool?: PacketPool;
   readonly trace?: StackTrace;
+}
+
+/** A pod that is to be attached. */
+export interface PodSpec {
+  readonly name: string;
+  /** A particular address; undefined: any. */
+  readonly ip: Ipv4Addr | undefined;
+  /** Kubernetes' namespace, where the network knows such a thing. */
+  readonly namespace?: string | undefined;
 }
 
 export type AgentPhase = "starting" | "acquiring" | "ready" | "fenced" | "stopping";
@@ -34,6 +29,8 @@ export type AgentOutput =
   /** Open the node's UDP socket on this port, then call `portOpened` or `portFailed`. */
   | { readonly t: "listen"; readonly port: number }
   | { readonly t: "unlisten"; readonly port: number }
+  /** Ends a request of `podAdd` or `podDel`: the pod as it is, or was; or why not. */
+  | { readonly t: "podDone"; readonly request: number; readonly result: Result<PodRow, string> }
   | { readonly t: "putFile"; readonly path: string; readonly text: string }
   | { readonly t: "delFile"; readonly path: string }
   /** Something that `state()` shows has changed. */

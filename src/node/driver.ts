@@ -1,11 +1,14 @@
 // The only place where time, sockets and logic meet. One input in, run the stack, drain what it asks for, then wait for the
 // next input or the one timer. Everything that decides is in the agent; this file only carries out.
 
-import type { AgentOutput } from "../agent/agent-messages.ts";
-import { NodeAgent } from "../agent/node-agent.ts";
+import type { AgentOutput, PodSpec } from "../agent/agent-messages.ts";
+import { FlannelAgent } from "../agent/flannel/flannel-agent.ts";
+import type { NodeAgent } from "../agent/node-agent.ts";
 import { formatIpv4, type Ipv4Addr } from "../base/ipv4-addr.ts";
+import type { Result } from "../base/result.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Instant, NEVER } from "../base/time.ts";
+import type { PodRow } from "../control/inspect.ts";
 import type { Clock } from "../io/clock.ts";
 import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
 import { StoreDriver } from "../io/etcd/store-driver.ts";
@@ -85,6 +88,9 @@ export class NodeDriver {
   #stopTimer: NodeJS.Timeout | undefined;
   /** The operational error behind an exit that the agent will announce. */
   #failure: PodloomError | undefined;
+  /** Who waits for a pod to be attached or taken away, by the number of the request. */
+  readonly #podRequests = new Map<number, (result: Result<PodRow, string>) => void>();
+  #podRequest = 0;
   #end: NodeEnd | undefined;
   #resolveEnded: (end: NodeEnd) => void = () => {};
 
@@ -96,28 +102,15 @@ export class NodeDriver {
     this.folder = deps.folder;
     this.#logger = deps.logger;
     this.#carriers = new CarrierMap(config.address, config.carrier);
-    this.pods = new PodWishes(config.pods, deps.logger);
+    this.pods = new PodWishes(config.pods, deps.logger, () => {
+      this.#stateChanged = true;
+      this.#arm();
+    });
     this.#store = new StoreDriver(deps.transport, (event) => {
       this.agent.handle(event, this.clock.now());
       this.#arm();
     });
-    this.agent = new NodeAgent(
-      {
-        name: config.name,
-        underlay: config.address,
-        segment: config.segment,
-        underlayMtuBytes: config.mtuBytes,
-        etcdPrefix: config.etcdPrefix,
-        lease:
-          config.leaseMode === "keepalive"
-            ? { mode: "keepalive", ttlSec: config.leaseTtlSec }
-            : { mode: "renew", ttlSec: config.leaseTtlSec, renewMarginSec: config.leaseMarginSec },
-        strict: config.strict,
-        wishedSubnet: config.subnet,
-        files: new Map(deps.folder.files),
-      },
-      { rng: deps.rng },
-    );
+    this.agent = newAgent(config, deps);
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -136,6 +129,27 @@ export class NodeDriver {
     const result = act(this.agent, this.clock.now());
     this.#arm();
     return result;
+  }
+
+  /** Attaches a pod. Never rejects; a node that ends leaves it unanswered. */
+  podAdd(spec: PodSpec): Promise<Result<PodRow, string>> {
+    return this.#askForPod((agent, request, now) => agent.podAdd(request, spec, now));
+  }
+
+  /** Takes a pod away, what runs in it first. */
+  podDel(name: string): Promise<Result<PodRow, string>> {
+    this.cancelTasks(name, `pod ${name} was deleted`);
+    return this.#askForPod((agent, request, now) => agent.podDel(request, name, now));
+  }
+
+  #askForPod(
+    ask: (agent: NodeAgent, request: number, now: Instant) => void,
+  ): Promise<Result<PodRow, string>> {
+    const request = ++this.#podRequest;
+    return new Promise((resolve) => {
+      this.#podRequests.set(request, resolve);
+      this.change((agent, now) => ask(agent, request, now));
+    });
   }
 
   /** Begins to wake `task`; it is forgotten when it is over. */
@@ -265,6 +279,10 @@ export class NodeDriver {
         void this.#underlays.get(output.port)?.close();
         this.#underlays.delete(output.port);
         return;
+      case "podDone":
+        this.#podRequests.get(output.request)?.(output.result);
+        this.#podRequests.delete(output.request);
+        return;
       case "putFile":
         this.#keep(() => this.folder.put(output.path, output.text));
         return;
@@ -315,16 +333,14 @@ export class NodeDriver {
       (thrown: unknown) => {
         if (!(thrown instanceof PodloomError)) throw thrown;
         this.#failure = thrown;
-        this.change((agent) => agent.portFailed(port, thrown.message));
+        this.change((agent, now) => agent.portFailed(port, thrown.message, now));
       },
     );
   }
 
   #tellState(): void {
     this.#stateChanged = false;
-    if (this.pods.waiting && this.agent.state().subnet !== undefined) {
-      this.pods.attach(({ name, ip }) => this.change((agent, now) => agent.podAdd(name, ip, now)));
-    }
+    if (this.pods.waiting && this.agent.takesPods) this.pods.attach((wish) => this.podAdd(wish));
     this.onState(this.state());
   }
 
@@ -384,4 +400,28 @@ export class NodeDriver {
       : "every packet buffer is back";
     this.#logger.log(lost ? "error" : "info", "node", "buffers", message, { outstanding });
   }
+}
+
+function newAgent(config: NodeConfig, { rng, folder }: DriverDeps): NodeAgent {
+  const basics = {
+    name: config.name,
+    underlay: config.address,
+    segment: config.segment,
+    underlayMtuBytes: config.mtuBytes,
+    files: new Map(folder.files),
+  };
+  const { leaseMode, leaseTtlSec, leaseMarginSec } = config;
+  return new FlannelAgent(
+    {
+      ...basics,
+      etcdPrefix: config.etcdPrefix,
+      lease:
+        leaseMode === "keepalive"
+          ? { mode: "keepalive", ttlSec: leaseTtlSec }
+          : { mode: "renew", ttlSec: leaseTtlSec, renewMarginSec: leaseMarginSec },
+      strict: config.strict,
+      wishedSubnet: config.subnet,
+    },
+    { rng },
+  );
 }

@@ -74,8 +74,10 @@ export interface PodAddArgs {
   readonly name: string;
   /** A wish for a particular address, in the node's subnet. */
   readonly ip?: string | undefined;
+  /** Kubernetes' namespace, in a network that has such a thing. */
+  readonly namespace?: string | undefined;
 }
-/** verb `pod-del`. */
+/** verb `pod-del`. Answers the PodRow that was. */
 export interface PodDelArgs {
   readonly name: string;
 }
