@@ -46,6 +46,8 @@ export const DropReason = {
   MAC_IEEE_MAC_CONTROL: 38,
   /** The neighbour table is full. */
   NEIGH_CREATEFAIL: 39,
+  /** A rule of the host's own forbids it. */
+  NETFILTER_DROP: 40,
   /** An ARP packet that is not Ethernet/IPv4, or too short. */
   ARP_INHDR: 0x1_0001,
   /** A route of type blackhole. */

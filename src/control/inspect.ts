@@ -32,6 +32,8 @@ export interface NodeRow {
 
 export interface PodRow {
   readonly name: string;
+  /** Kubernetes' namespace, in a network that knows such a thing. */
+  readonly namespace?: string;
   readonly node: string;
   readonly ip: string;
   readonly mac: string;
