@@ -75,10 +75,10 @@ export class VxlanManager implements DatagramReceiver {
   /** Gives the device its address, a /32 of a VXLAN pool, and brings it up. Routes and neighbours follow with the next work. */
   configure(addr: Ipv4Addr, now: Instant): void {
     const { host } = this.#options;
-    for (const had of host.addresses(this.device).slice()) {
-      if (had.addr !== addr) host.delAddress(this.device, had, now);
-    }
-    if (host.addresses(this.device).length === 0) host.addAddress(this.device, { addr, len: 32 }, now);
+    const before = host.addresses(this.device).slice();
+    // The new one first: a device without any address would lose its neighbours and routes.
+    if (!before.some((had) => had.addr === addr)) host.addAddress(this.device, { addr, len: 32 }, now);
+    for (const had of before) if (had.addr !== addr) host.delAddress(this.device, had, now);
     if (this.device.up) return;
     host.setLink(this.device, true, now);
     this.#installed.clear();
