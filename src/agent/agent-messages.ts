@@ -26,9 +26,9 @@ export type AgentPhase = "starting" | "acquiring" | "ready" | "fenced" | "stoppi
 
 export type AgentOutput =
   | { readonly t: "op"; readonly op: StoreOp }
-  /** Open the node's UDP socket on this port, then call `portOpened` or `portFailed`. */
-  | { readonly t: "listen"; readonly port: number }
-  | { readonly t: "unlisten"; readonly port: number }
+  /** Open a UDP socket on this port of an address of the node's, then call `portOpened` or `portFailed`. */
+  | { readonly t: "listen"; readonly local: Ipv4Addr; readonly port: number }
+  | { readonly t: "unlisten"; readonly local: Ipv4Addr; readonly port: number }
   /** Ends a request of `podAdd` or `podDel`: the pod as it is, or was; or why not. */
   | { readonly t: "podDone"; readonly request: number; readonly result: Result<PodRow, string> }
   | { readonly t: "putFile"; readonly path: string; readonly text: string }

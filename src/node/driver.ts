@@ -75,7 +75,8 @@ export class NodeDriver {
   readonly #logger: Logger;
   readonly #store: StoreDriver;
   readonly #carriers: CarrierMap;
-  readonly #underlays = new Map<number, UdpUnderlay>();
+  /** By address and port. */
+  readonly #underlays = new Map<string, UdpUnderlay>();
   readonly #tasks = new Set<Task>();
   readonly #turnNow = (): void => this.#turn();
   readonly #wake = (): void => this.#arrived();
@@ -273,11 +274,10 @@ export class NodeDriver {
         this.#store.perform(output.op);
         return;
       case "listen":
-        this.#listen(output.port);
+        this.#listen(output.local, output.port);
         return;
       case "unlisten":
-        void this.#underlays.get(output.port)?.close();
-        this.#underlays.delete(output.port);
+        this.#unlisten(`${output.local}:${output.port}`);
         return;
       case "podDone":
         this.#podRequests.get(output.request)?.(output.result);
@@ -309,10 +309,15 @@ export class NodeDriver {
     }
   }
 
-  #listen(port: number): void {
+  #unlisten(key: string): void {
+    void this.#underlays.get(key)?.close();
+    this.#underlays.delete(key);
+  }
+
+  #listen(local: Ipv4Addr, port: number): void {
     const { clock } = this;
     const opening = UdpUnderlay.open({
-      local: this.config.address,
+      local,
       port,
       carriers: this.#carriers,
       ctx: this.agent.stack,
@@ -326,7 +331,7 @@ export class NodeDriver {
           void underlay.close();
           return;
         }
-        this.#underlays.set(port, underlay);
+        this.#underlays.set(`${local}:${port}`, underlay);
         underlay.attach(this.agent.portOpened(port, underlay, clock.now()));
         this.#arm();
       },

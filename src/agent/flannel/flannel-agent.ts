@@ -294,7 +294,11 @@ export class FlannelAgent extends NodeAgent {
     }
     this.#netConf = config;
     this.setPhase("acquiring", undefined);
-    this.emit({ t: "listen", port: config.backend.port === 0 ? LINUX_VXLAN_PORT : config.backend.port });
+    this.emit({
+      t: "listen",
+      local: this.#config.underlay,
+      port: config.backend.port === 0 ? LINUX_VXLAN_PORT : config.backend.port,
+    });
   }
 
   #onAcquired(lease: OwnLease, now: Instant): void {
