@@ -29,6 +29,12 @@ export type AgentOutput =
   /** Open a UDP socket on this port of an address of the node's, then call `portOpened` or `portFailed`. */
   | { readonly t: "listen"; readonly local: Ipv4Addr; readonly port: number }
   | { readonly t: "unlisten"; readonly local: Ipv4Addr; readonly port: number }
+  /** Drive the agent's speaker from now on, with neighbours calling at this port; the one before, if there was one, has ended. */
+  | { readonly t: "bgpStart"; readonly port: number }
+  /** The speaker has been changed and may have something to say. */
+  | { readonly t: "bgpTurn" }
+  /** End the speaker, telling the neighbours unless `silent`. */
+  | { readonly t: "bgpStop"; readonly silent: boolean }
   /** Ends a request of `podAdd` or `podDel`: the pod as it is, or was; or why not. */
   | { readonly t: "podDone"; readonly request: number; readonly result: Result<PodRow, string> }
   | { readonly t: "putFile"; readonly path: string; readonly text: string }

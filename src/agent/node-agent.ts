@@ -7,6 +7,9 @@ import { Ring } from "../base/ring.ts";
 import type { Instant } from "../base/time.ts";
 import type { StoreEvent } from "../control/datastore/messages.ts";
 import type { InspectNoun, InspectRows } from "../control/inspect.ts";
+import type { ConnIds } from "../routing/bgp/session/peer-messages.ts";
+import type { BgpSpeaker } from "../routing/bgp/speaker/speaker.ts";
+import type { SpeakerOutput } from "../routing/bgp/speaker/speaker-messages.ts";
 import { NetStack } from "../stack/net-stack.ts";
 import type { Netns } from "../stack/netns.ts";
 import type { DatagramReceiver, Underlay } from "../tunnel/underlay.ts";
@@ -25,6 +28,12 @@ export interface NodeBasics {
   readonly underlayMtuBytes: number;
   /** State kept from an earlier run, by path relative to the node's state folder. */
   readonly files: ReadonlyMap<string, string>;
+}
+
+/** The speaker of a node that has one. The agent changes it; the driver moves its messages. */
+export interface AgentBgp {
+  readonly speaker: BgpSpeaker;
+  readonly ids: ConnIds;
 }
 
 export abstract class NodeAgent {
@@ -71,6 +80,17 @@ export abstract class NodeAgent {
   abstract portOpened(port: number, underlay: Underlay, now: Instant): DatagramReceiver;
 
   abstract portFailed(port: number, message: string, now: Instant): void;
+
+  /** What `bgpStart` is about; undefined: this node speaks no BGP. */
+  get bgp(): AgentBgp | undefined {
+    return undefined;
+  }
+
+  /** What the speaker says that is not about TCP. */
+  onSpeakerOutput(_output: SpeakerOutput, _now: Instant): void {}
+
+  /** The port that a `bgpStart` asked for cannot be listened on. */
+  bgpFailed(_message: string, _now: Instant): void {}
 
   /** Leaves the cluster, then says `exit`. @param revoke gives back what it holds there: a clean end, not a crash */
   abstract stop(revoke: boolean, now: Instant): void;

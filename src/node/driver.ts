@@ -16,8 +16,8 @@ import { CarrierMap } from "../io/host-address.ts";
 import type { NodeState } from "../io/ipc/protocol.ts";
 import type { Logger } from "../io/logger.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { UdpUnderlay } from "../io/udp-underlay.ts";
 import type { NodeConfig } from "./config.ts";
+import { NodeSockets } from "./node-sockets.ts";
 import { PodWishes } from "./pod-wishes.ts";
 import type { StateFolder } from "./state-folder.ts";
 
@@ -74,12 +74,9 @@ export class NodeDriver {
   readonly ended: Promise<NodeEnd>;
   readonly #logger: Logger;
   readonly #store: StoreDriver;
-  readonly #carriers: CarrierMap;
-  /** By address and port. */
-  readonly #underlays = new Map<string, UdpUnderlay>();
+  readonly #sockets: NodeSockets;
   readonly #tasks = new Set<Task>();
   readonly #turnNow = (): void => this.#turn();
-  readonly #wake = (): void => this.#arrived();
   #started = false;
   #stateChanged = false;
   #turnArmed = false;
@@ -102,7 +99,7 @@ export class NodeDriver {
     this.rng = deps.rng;
     this.folder = deps.folder;
     this.#logger = deps.logger;
-    this.#carriers = new CarrierMap(config.address, config.carrier);
+    const carriers = new CarrierMap(config.address, config.carrier);
     this.pods = new PodWishes(config.pods, deps.logger, () => {
       this.#stateChanged = true;
       this.#arm();
@@ -112,6 +109,17 @@ export class NodeDriver {
       this.#arm();
     });
     this.agent = newAgent(config, deps);
+    this.#sockets = new NodeSockets({
+      agent: this.agent,
+      carriers,
+      clock: deps.clock,
+      change: (act) => this.change(act),
+      arrived: () => this.#arrived(),
+      onFailure: (failure) => {
+        this.#failure = failure;
+      },
+      onUncarried: (dst, error) => this.#warnUncarried(dst, error),
+    });
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -274,10 +282,19 @@ export class NodeDriver {
         this.#store.perform(output.op);
         return;
       case "listen":
-        this.#listen(output.local, output.port);
+        this.#sockets.listen(output.local, output.port);
         return;
       case "unlisten":
-        this.#unlisten(`${output.local}:${output.port}`);
+        this.#sockets.unlisten(output.local, output.port);
+        return;
+      case "bgpStart":
+        this.#sockets.startBgp(this.config.address, output.port);
+        return;
+      case "bgpTurn":
+        this.#sockets.turnBgp();
+        return;
+      case "bgpStop":
+        this.#sockets.stopBgp(output.silent);
         return;
       case "podDone":
         this.#podRequests.get(output.request)?.(output.result);
@@ -307,40 +324,6 @@ export class NodeDriver {
     } catch (thrown) {
       this.#logger.error("node", "state-folder", thrown);
     }
-  }
-
-  #unlisten(key: string): void {
-    void this.#underlays.get(key)?.close();
-    this.#underlays.delete(key);
-  }
-
-  #listen(local: Ipv4Addr, port: number): void {
-    const { clock } = this;
-    const opening = UdpUnderlay.open({
-      local,
-      port,
-      carriers: this.#carriers,
-      ctx: this.agent.stack,
-      clock,
-      wake: this.#wake,
-      onUncarried: (dst, error) => this.#warnUncarried(dst, error),
-    });
-    opening.then(
-      (underlay) => {
-        if (this.#end !== undefined) {
-          void underlay.close();
-          return;
-        }
-        this.#underlays.set(`${local}:${port}`, underlay);
-        underlay.attach(this.agent.portOpened(port, underlay, clock.now()));
-        this.#arm();
-      },
-      (thrown: unknown) => {
-        if (!(thrown instanceof PodloomError)) throw thrown;
-        this.#failure = thrown;
-        this.change((agent, now) => agent.portFailed(port, thrown.message, now));
-      },
-    );
   }
 
   #tellState(): void {
@@ -385,10 +368,7 @@ export class NodeDriver {
 
   /** Answers whether everything closed in time. */
   async #close(): Promise<boolean> {
-    const closing = [
-      this.#store.close(),
-      ...[...this.#underlays.values()].map((underlay) => underlay.close()),
-    ];
+    const closing = [this.#store.close(), this.#sockets.close()];
     const closed = Promise.allSettled(closing).then(() => true);
     const bound = new Promise<false>((resolve) => setTimeout(() => resolve(false), CLOSE_BOUND_MS).unref());
     return await Promise.race([closed, bound]);
