@@ -30,6 +30,13 @@ export interface NodeBasics {
   readonly files: ReadonlyMap<string, string>;
 }
 
+/** A network interface on a segment. */
+export interface Nic {
+  readonly name: string;
+  readonly addr: Ipv4Addr;
+  readonly segment: Prefix;
+}
+
 /** The speaker of a node that has one. The agent changes it; the driver moves its messages. */
 export interface AgentBgp {
   readonly speaker: BgpSpeaker;
@@ -39,33 +46,43 @@ export interface AgentBgp {
 export abstract class NodeAgent {
   readonly stack: NetStack;
   readonly host: Netns;
+  readonly nics: readonly Nic[];
+  /** By the index of {@link nics}. */
+  readonly uplinks: readonly Uplink[];
+  /** eth0. */
   readonly uplink: Uplink;
-  readonly #basics: NodeBasics;
   readonly #outputs = new Ring<AgentOutput>(OUTPUTS_MAX);
   #phase: AgentPhase = "starting";
   #reason: string | undefined;
   #startedAt: Instant = 0;
   #exited = false;
 
-  protected constructor(basics: NodeBasics, deps: NodeAgentDeps) {
-    this.#basics = basics;
+  /** @param otherNics beside eth0 */
+  protected constructor(basics: NodeBasics, deps: NodeAgentDeps, otherNics: readonly Nic[] = []) {
     this.stack = new NetStack({
       rng: deps.rng,
       ...(deps.pool === undefined ? {} : { pool: deps.pool }),
       ...(deps.trace === undefined ? {} : { trace: deps.trace }),
     });
     this.host = this.stack.addNetns("");
-    this.uplink = new Uplink(this.stack, "eth0", randomMac(deps.rng), basics.underlayMtuBytes);
+    const { underlay, segment, underlayMtuBytes } = basics;
+    this.nics = [{ name: "eth0", addr: underlay, segment }, ...otherNics];
+    this.uplinks = this.nics.map(
+      ({ name }) => new Uplink(this.stack, name, randomMac(deps.rng), underlayMtuBytes),
+    );
+    this.uplink = this.uplinks[0] as Uplink;
   }
 
   /** Sets up the host's namespace and begins to ask the store. */
   start(now: Instant): void {
-    const { underlay, segment } = this.#basics;
     this.#startedAt = now;
     this.host.sysctl.ipForward = true;
-    this.host.addDevice(this.uplink);
-    this.host.addAddress(this.uplink, { addr: underlay, len: segment.len }, now);
-    this.host.setLink(this.uplink, true, now);
+    for (const [i, { addr, segment }] of this.nics.entries()) {
+      const uplink = this.uplinks[i] as Uplink;
+      this.host.addDevice(uplink);
+      this.host.addAddress(uplink, { addr, len: segment.len }, now);
+      this.host.setLink(uplink, true, now);
+    }
   }
 
   /** An answer or event of the store. */

@@ -2,7 +2,6 @@
 // next input or the one timer. Everything that decides is in the agent; this file only carries out.
 
 import type { AgentOutput, PodSpec } from "../agent/agent-messages.ts";
-import { FlannelAgent } from "../agent/flannel/flannel-agent.ts";
 import type { NodeAgent } from "../agent/node-agent.ts";
 import { formatIpv4, type Ipv4Addr } from "../base/ipv4-addr.ts";
 import type { Result } from "../base/result.ts";
@@ -46,6 +45,9 @@ export interface Task {
   cancel(why: string): void;
 }
 
+/** What is driven: a part of a node's configuration. */
+export type DrivenNode = Pick<NodeConfig, "name" | "address" | "carrier" | "pods">;
+
 /** How a node ended. */
 export interface NodeEnd {
   readonly code: number;
@@ -56,14 +58,16 @@ export interface DriverDeps {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly logger: Logger;
-  readonly transport: EtcdTransport;
+  readonly agent: NodeAgent;
+  /** Undefined: this node asks nothing of a store. */
+  readonly transport: EtcdTransport | undefined;
   readonly folder: StateFolder;
 }
 
 /** Drives one {@link NodeAgent}. */
 export class NodeDriver {
   readonly agent: NodeAgent;
-  readonly config: NodeConfig;
+  readonly config: DrivenNode;
   readonly folder: StateFolder;
   readonly clock: Clock;
   readonly rng: Rng;
@@ -73,7 +77,7 @@ export class NodeDriver {
   /** Settles when the node has ended and everything is closed. Never rejects. */
   readonly ended: Promise<NodeEnd>;
   readonly #logger: Logger;
-  readonly #store: StoreDriver;
+  readonly #store: StoreDriver | undefined;
   readonly #sockets: NodeSockets;
   readonly #tasks = new Set<Task>();
   readonly #turnNow = (): void => this.#turn();
@@ -93,7 +97,7 @@ export class NodeDriver {
   #resolveEnded: (end: NodeEnd) => void = () => {};
 
   /** @throws PodloomError when the underlay address cannot be carried on this machine */
-  constructor(config: NodeConfig, deps: DriverDeps) {
+  constructor(config: DrivenNode, deps: DriverDeps) {
     this.config = config;
     this.clock = deps.clock;
     this.rng = deps.rng;
@@ -104,11 +108,14 @@ export class NodeDriver {
       this.#stateChanged = true;
       this.#arm();
     });
-    this.#store = new StoreDriver(deps.transport, (event) => {
-      this.agent.handle(event, this.clock.now());
-      this.#arm();
-    });
-    this.agent = newAgent(config, deps);
+    this.#store =
+      deps.transport === undefined
+        ? undefined
+        : new StoreDriver(deps.transport, (event) => {
+            this.agent.handle(event, this.clock.now());
+            this.#arm();
+          });
+    this.agent = deps.agent;
     this.#sockets = new NodeSockets({
       agent: this.agent,
       carriers,
@@ -279,7 +286,7 @@ export class NodeDriver {
   #perform(output: AgentOutput): void {
     switch (output.t) {
       case "op":
-        this.#store.perform(output.op);
+        this.#store?.perform(output.op);
         return;
       case "listen":
         this.#sockets.listen(output.local, output.port);
@@ -368,7 +375,7 @@ export class NodeDriver {
 
   /** Answers whether everything closed in time. */
   async #close(): Promise<boolean> {
-    const closing = [this.#store.close(), this.#sockets.close()];
+    const closing = [this.#store?.close(), this.#sockets.close()];
     const closed = Promise.allSettled(closing).then(() => true);
     const bound = new Promise<false>((resolve) => setTimeout(() => resolve(false), CLOSE_BOUND_MS).unref());
     return await Promise.race([closed, bound]);
@@ -385,28 +392,4 @@ export class NodeDriver {
       : "every packet buffer is back";
     this.#logger.log(lost ? "error" : "info", "node", "buffers", message, { outstanding });
   }
-}
-
-function newAgent(config: NodeConfig, { rng, folder }: DriverDeps): NodeAgent {
-  const basics = {
-    name: config.name,
-    underlay: config.address,
-    segment: config.segment,
-    underlayMtuBytes: config.mtuBytes,
-    files: new Map(folder.files),
-  };
-  const { leaseMode, leaseTtlSec, leaseMarginSec } = config;
-  return new FlannelAgent(
-    {
-      ...basics,
-      etcdPrefix: config.etcdPrefix,
-      lease:
-        leaseMode === "keepalive"
-          ? { mode: "keepalive", ttlSec: leaseTtlSec }
-          : { mode: "renew", ttlSec: leaseTtlSec, renewMarginSec: leaseMarginSec },
-      strict: config.strict,
-      wishedSubnet: config.subnet,
-    },
-    { rng },
-  );
 }

@@ -12,6 +12,7 @@ import { describeError, PodloomError } from "../io/podloom-error.ts";
 import { NODE_USAGE, type NodeConfig, parseNodeConfig } from "./config.ts";
 import { dieLoudly, Exit } from "./die-loudly.ts";
 import { NodeDriver, type NodeEnd } from "./driver.ts";
+import { newAgent } from "./new-agent.ts";
 import { StateFolder } from "./state-folder.ts";
 import { answer } from "./verbs.ts";
 
@@ -59,10 +60,12 @@ function failed(thrown: unknown, logger: Logger): NodeEnd {
 async function run(config: NodeConfig, logger: Logger): Promise<NodeEnd> {
   const folder = new StateFolder(config.state);
   const loading = openTransport(config.etcd);
+  const rng = new SystemRng();
   const driver = new NodeDriver(config, {
     clock: new MonotonicClock(),
-    rng: new SystemRng(),
+    rng,
     logger,
+    agent: newAgent(config, folder.files, rng),
     transport: await loading,
     folder,
   });
