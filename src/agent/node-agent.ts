@@ -41,6 +41,10 @@ export interface Nic {
 export interface AgentBgp {
   readonly speaker: BgpSpeaker;
   readonly ids: ConnIds;
+  /** Where neighbours may call: addresses of ours. */
+  readonly addresses: readonly Ipv4Addr[];
+  /** Prefixes of neighbours that are not configured one by one. */
+  readonly ranges: readonly Prefix[];
 }
 
 export abstract class NodeAgent {

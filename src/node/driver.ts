@@ -295,7 +295,7 @@ export class NodeDriver {
         this.#sockets.unlisten(output.local, output.port);
         return;
       case "bgpStart":
-        this.#sockets.startBgp(this.config.address, output.port);
+        this.#sockets.startBgp(output.port);
         return;
       case "bgpTurn":
         this.#sockets.turnBgp();

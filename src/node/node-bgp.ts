@@ -1,7 +1,7 @@
 // The BGP side of a node: one speaker, which the agent owns and changes, at its sockets.
 
 import type { AgentBgp } from "../agent/node-agent.ts";
-import { formatIpv4, type Ipv4Addr, parseIpv4 } from "../base/ipv4-addr.ts";
+import { contains, formatIpv4, type Ipv4Addr, parseIpv4 } from "../base/ipv4-addr.ts";
 import { BgpDriver, type OtherOutput } from "../io/bgp/bgp-driver.ts";
 import type { Clock } from "../io/clock.ts";
 import type { CarrierMap } from "../io/host-address.ts";
@@ -13,8 +13,6 @@ const STRANGERS_MAX = 1024;
 
 export interface NodeBgpOptions {
   readonly bgp: AgentBgp;
-  /** The node's address. */
-  readonly local: Ipv4Addr;
   readonly port: number;
   readonly carriers: CarrierMap;
   readonly clock: Clock;
@@ -30,12 +28,12 @@ export class NodeBgp {
 
   constructor(options: NodeBgpOptions) {
     this.#options = options;
-    const { bgp, local, port, carriers, clock, onOutput } = options;
+    const { bgp, port, carriers, clock, onOutput } = options;
     this.#driver = new BgpDriver({
       speaker: bgp.speaker,
       ids: bgp.ids,
       clock,
-      listen: [{ addr: local, port }],
+      listen: bgp.addresses.map((addr) => ({ addr, port })),
       carry: (addr) => formatIpv4(carriers.learn(addr)),
       uncarry: (host) => this.#uncarry(host),
       onOutput,
@@ -73,6 +71,11 @@ export class NodeBgp {
       this.#strangers.add(host);
       const same = neighbors.find(({ neighbor }) => (neighbor.addr & LOW_24) === (addr & LOW_24));
       if (same !== undefined) carriers.learn(same.neighbor.addr);
+    }
+    if (carriers.knows(addr)) return carriers.underlayOf(addr);
+    for (const range of bgp.ranges) {
+      const candidate = ((range.addr & ~LOW_24) | (addr & LOW_24)) >>> 0;
+      if (contains(range, candidate)) return candidate;
     }
     return carriers.underlayOf(addr);
   }

@@ -60,13 +60,12 @@ export class NodeSockets {
   }
 
   /** Drives the agent's speaker, once the one before has left its port. */
-  startBgp(local: Ipv4Addr, port: number): void {
+  startBgp(port: number): void {
     const { agent, carriers, clock, change } = this.#options;
     const { bgp } = agent;
     if (bgp === undefined) return;
     const node = new NodeBgp({
       bgp,
-      local,
       port,
       carriers,
       clock,

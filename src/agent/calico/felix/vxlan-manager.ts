@@ -14,7 +14,7 @@ import type { PacketBuffer } from "../../../stack/packet-buffer.ts";
 import type { DatagramReceiver, Underlay } from "../../../tunnel/underlay.ts";
 import { VxlanDevice } from "../../../tunnel/vxlan.ts";
 import { VxlanPort } from "../../../tunnel/vxlan-port.ts";
-import type { RouteTable } from "../route-table.ts";
+import type { RouteTable } from "../../route-table.ts";
 
 export const VXLAN_DEVICE = "vxlan.calico";
 

@@ -1,7 +1,7 @@
 // A pod on a Calico node, as the walk through Calico's routes and ARP shows it.
 import { afterEach, expect, test } from "vitest";
 import { EndpointManager } from "../../../../src/agent/calico/felix/endpoint-manager.ts";
-import { RouteTable } from "../../../../src/agent/calico/route-table.ts";
+import { RouteTable } from "../../../../src/agent/route-table.ts";
 import { formatPrefix, ipv4, prefix } from "../../../../src/base/ipv4-addr.ts";
 import { mac } from "../../../../src/base/mac-addr.ts";
 import { SeededRng } from "../../../../src/base/rng.ts";

@@ -1,7 +1,7 @@
 // vxlan.calico, as the kernel's tables show it.
 import { expect, test } from "vitest";
 import { VxlanManager } from "../../../../src/agent/calico/felix/vxlan-manager.ts";
-import { RouteTable } from "../../../../src/agent/calico/route-table.ts";
+import { RouteTable } from "../../../../src/agent/route-table.ts";
 import { DropReason } from "../../../../src/base/drop-reason.ts";
 import { formatIpv4, formatPrefix, ipv4 } from "../../../../src/base/ipv4-addr.ts";
 import { formatMac, mac } from "../../../../src/base/mac-addr.ts";

@@ -1,9 +1,9 @@
 // The routes of one owner, desired against actual, as Felix keeps them: what is wanted is put back when somebody deletes it, and what
 // stands on the owner's ground without being wanted is removed.
-import { formatPrefix } from "../../base/ipv4-addr.ts";
-import type { Instant } from "../../base/time.ts";
-import type { Netns } from "../../stack/netns.ts";
-import type { Route, RouteSpec } from "../../stack/route.ts";
+import { formatPrefix } from "../base/ipv4-addr.ts";
+import type { Instant } from "../base/time.ts";
+import type { Netns } from "../stack/netns.ts";
+import type { Route, RouteSpec } from "../stack/route.ts";
 
 export interface RouteTableOptions {
   readonly host: Netns;
