@@ -9,6 +9,7 @@ import { type Instant, NEVER, SEC_US } from "../../base/time.ts";
 import { caliDeviceName } from "../../control/calico/device-names.ts";
 import type { IpamAnswer } from "../../control/calico/ipam/ipam-messages.ts";
 import type { WorkloadEndpoint } from "../../control/calico/resources.ts";
+import { formatTimestamp } from "../../control/calico/wall-clock-text.ts";
 import { Backoff } from "../../control/datastore/backoff.ts";
 import type { PodRow } from "../../control/inspect.ts";
 import type { PodSpec } from "../agent-messages.ts";
@@ -51,8 +52,8 @@ export interface CniPluginOptions {
   readonly files: ReadonlyMap<string, string>;
   /** MTU that a pod gets now. */
   readonly podMtuBytes: () => number;
-  /** The time of day, as RFC 3339 writes it: the attributes of an address tell it. */
-  readonly timestamp: (now: Instant) => string;
+  /** Milliseconds since 1970: the attributes of an address tell them. */
+  readonly wallMs: (now: Instant) => number;
 }
 
 export class CniPlugin {
@@ -101,7 +102,7 @@ export class CniPlugin {
         namespace,
         node: this.#options.node,
         pod,
-        timestamp: this.#options.timestamp(now),
+        timestamp: formatTimestamp(this.#options.wallMs(now)),
       },
     };
     this.#outputs.push({
