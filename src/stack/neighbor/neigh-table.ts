@@ -182,12 +182,17 @@ export class NeighTable {
     this.del(dev, ip, now);
   }
 
-  /** Removes every entry of a device, permanent ones too; what waited is dropped without a report. @drops NEIGH_FAILED */
-  flush(dev: NetDevice, now: Instant): void {
+  /**
+   * Removes the entries of a device: "all", or only what was "learnt", which spares the permanent ones. What waited is
+   * dropped without a report. @drops NEIGH_FAILED
+   */
+  flush(dev: NetDevice, now: Instant, which: "all" | "learnt" = "all"): void {
     const entries = this.#devs[dev.ifindex];
     if (entries === undefined) return;
-    for (const entry of entries.values()) this.#remove(entry, now);
-    this.#devs[dev.ifindex] = undefined;
+    for (const entry of entries.values()) {
+      if (which === "all" || entry.state !== "PERMANENT") this.#remove(entry, now);
+    }
+    if (entries.size === 0) this.#devs[dev.ifindex] = undefined;
   }
 
   /** The entry of `ip` on `dev`; borrowed. */
