@@ -1,0 +1,89 @@
+// What a Calico lab's store holds before its nodes start: the documents that calico-node finds or makes, and the lab file's own.
+import { randomBytes } from "node:crypto";
+import { formatIpv4 } from "../base/ipv4-addr.ts";
+import type {
+  BGPConfiguration,
+  BGPPeer,
+  CalicoResource,
+  ClusterInformation,
+  FelixConfiguration,
+} from "../control/calico/resources.ts";
+import { BGP_PORT } from "./bgp-port.ts";
+import type { LabCalico } from "./resolve-calico.ts";
+import type { Lab } from "./resolve-lab.ts";
+
+const API = "projectcalico.org/v3";
+
+/** The versions that stand in ClusterInformation. */
+const RELEASES = { "3.31": "v3.31.0", "3.32": "v3.32.1", "3.33": "v3.33.0" } as const;
+
+export interface CalicoDocuments {
+  /** Made where there are none; what stands there stays. */
+  readonly defaults: readonly CalicoResource[];
+  /** What the lab file says. */
+  readonly own: readonly CalicoResource[];
+}
+
+/** @param bgpPort where BGP listens on this machine; another than 179 is told to everybody by the store */
+export function calicoDocuments(lab: Lab, calico: LabCalico, bgpPort: number): CalicoDocuments {
+  const own = calico.resources.map((resource) => {
+    if (resource.kind === "BGPConfiguration") return withPort(resource, bgpPort);
+    return resource.kind === "BGPPeer" ? withPeerPort(resource, lab, bgpPort) : resource;
+  });
+  const has = (kind: CalicoResource["kind"]): boolean =>
+    own.some((resource) => resource.kind === kind && resource.metadata.name === "default");
+  const defaults: CalicoResource[] = [clusterInformation(calico)];
+  if (!has("FelixConfiguration")) defaults.push(felixConfiguration());
+  if (!has("BGPConfiguration")) defaults.push(withPort(bgpConfiguration(), bgpPort));
+  if (calico.defaultPool !== undefined) defaults.push(calico.defaultPool);
+  return { defaults, own };
+}
+
+function clusterInformation({ version }: LabCalico): ClusterInformation {
+  return {
+    kind: "ClusterInformation",
+    apiVersion: API,
+    metadata: { name: "default" },
+    spec: {
+      clusterGUID: randomBytes(16).toString("hex"),
+      clusterType: "k8s,bgp",
+      calicoVersion: RELEASES[version],
+      datastoreReady: true,
+    },
+  };
+}
+
+function felixConfiguration(): FelixConfiguration {
+  return { kind: "FelixConfiguration", apiVersion: API, metadata: { name: "default" }, spec: {} };
+}
+
+function bgpConfiguration(): BGPConfiguration {
+  return {
+    kind: "BGPConfiguration",
+    apiVersion: API,
+    metadata: { name: "default" },
+    spec: { nodeToNodeMeshEnabled: true, asNumber: 64512, logSeverityScreen: "Info" },
+  };
+}
+
+function withPort(config: BGPConfiguration, port: number): BGPConfiguration {
+  const told = config.metadata.name !== "default" || config.spec.listenPort !== undefined;
+  if (told || port === BGP_PORT) return config;
+  return { ...config, spec: { ...config.spec, listenPort: port } };
+}
+
+/** A peer that is one of the lab's routers listens where that router does: 179 is meant only where it could be bound. */
+function withPeerPort(peer: BGPPeer, lab: Lab, bgpPort: number): BGPPeer {
+  const { peerIP } = peer.spec;
+  const router = lab.routers.find(({ interfaces }) => interfaces.some(({ address }) => formatIpv4(address) === peerIP));
+  if (router === undefined) return peer;
+  const port = routerPort(router.bgp, bgpPort);
+  return port === BGP_PORT ? peer : { ...peer, spec: { ...peer.spec, peerIP: `${peerIP}:${port}` } };
+}
+
+/** Where a router's BGP listens. */
+export function routerPort(bgp: Readonly<Record<string, unknown>> | undefined, bgpPort: number): number {
+  const listen = bgp?.listen;
+  const port = typeof listen === "object" && listen !== null ? (listen as { port?: unknown }).port : undefined;
+  return typeof port === "number" && port !== 0 ? port : bgpPort;
+}
