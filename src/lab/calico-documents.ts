@@ -75,7 +75,9 @@ function withPort(config: BGPConfiguration, port: number): BGPConfiguration {
 /** A peer that is one of the lab's routers listens where that router does: 179 is meant only where it could be bound. */
 function withPeerPort(peer: BGPPeer, lab: Lab, bgpPort: number): BGPPeer {
   const { peerIP } = peer.spec;
-  const router = lab.routers.find(({ interfaces }) => interfaces.some(({ address }) => formatIpv4(address) === peerIP));
+  const router = lab.routers.find(({ interfaces }) =>
+    interfaces.some(({ address }) => formatIpv4(address) === peerIP),
+  );
   if (router === undefined) return peer;
   const port = routerPort(router.bgp, bgpPort);
   return port === BGP_PORT ? peer : { ...peer, spec: { ...peer.spec, peerIP: `${peerIP}:${port}` } };
@@ -84,6 +86,7 @@ function withPeerPort(peer: BGPPeer, lab: Lab, bgpPort: number): BGPPeer {
 /** Where a router's BGP listens. */
 export function routerPort(bgp: Readonly<Record<string, unknown>> | undefined, bgpPort: number): number {
   const listen = bgp?.listen;
-  const port = typeof listen === "object" && listen !== null ? (listen as { port?: unknown }).port : undefined;
+  const port =
+    typeof listen === "object" && listen !== null ? (listen as { port?: unknown }).port : undefined;
   return typeof port === "number" && port !== 0 ? port : bgpPort;
 }

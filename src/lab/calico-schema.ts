@@ -31,7 +31,13 @@ const resource = z
       .optional(),
     kind: z.enum(LAB_KINDS).describe("What it is."),
     metadata: z
-      .looseObject({ name: z.string().min(1).max(253).meta({ description: "Its name.", examples: ["default"] }) })
+      .looseObject({
+        name: z
+          .string()
+          .min(1)
+          .max(253)
+          .meta({ description: "Its name.", examples: ["default"] }),
+      })
       .describe("Name, labels, annotations."),
     spec: z.looseObject({}).describe("What it says, in Calico's own keys.").optional(),
   })
@@ -49,12 +55,16 @@ export const calicoSchema = z
       .default("calico"),
     ipipCarrier: z
       .enum(IPIP_CARRIERS)
-      .describe("proto4: IP protocol 4. fou: the same packet in UDP 5555. auto: proto4 where it is permitted.")
+      .describe(
+        "proto4: IP protocol 4. fou: the same packet in UDP 5555. auto: proto4 where it is permitted.",
+      )
       .default("auto"),
     resources: z
       .array(resource)
       .max(RESOURCES_MAX)
-      .describe("Calico's own documents. Without an IPPool among them a default pool is made, as calico-node does.")
+      .describe(
+        "Calico's own documents. Without an IPPool among them a default pool is made, as calico-node does.",
+      )
       .default([]),
   })
   .describe("Calico. Only with cni: calico.");
@@ -94,7 +104,12 @@ const bgp = z.lazy(() => {
   const file = new URL("../../schema/bgp-speaker.schema.json", import.meta.url);
   const speaker = JSON.parse(readFileSync(file, "utf8")) as { properties: Record<string, object> };
   const { as, ...others } = Object.fromEntries(BGP_KEYS.map((key) => [key, speaker.properties[key] ?? {}]));
-  const bgpObject = { type: "object", properties: { as, ...others }, required: ["as"], additionalProperties: false };
+  const bgpObject = {
+    type: "object",
+    properties: { as, ...others },
+    required: ["as"],
+    additionalProperties: false,
+  };
   // Defaults are the router's own to fill in: what is not said is not passed on.
   return z.fromJSONSchema(withoutDefaults(bgpObject) as Parameters<typeof z.fromJSONSchema>[0]);
 });
@@ -104,7 +119,9 @@ function withoutDefaults(schema: unknown): unknown {
   if (typeof schema !== "object" || schema === null) return schema;
   return Object.fromEntries(
     Object.entries(schema).flatMap(([key, value]) =>
-      key === "default" && (typeof value !== "object" || !("type" in value)) ? [] : [[key, withoutDefaults(value)]],
+      key === "default" && (typeof value !== "object" || !("type" in value))
+        ? []
+        : [[key, withoutDefaults(value)]],
     ),
   );
 }
@@ -121,7 +138,9 @@ export const routersSchema = z
           .describe("Its addresses with their lengths, one a segment: eth0, eth1, …"),
         bgp: bgp
           .optional()
-          .describe("The keys of a `podloom bgp` file. Routes that it learns go into the router's own table."),
+          .describe(
+            "The keys of a `podloom bgp` file. Routes that it learns go into the router's own table.",
+          ),
       })
       .describe("A process with a NIC in each of several segments, and no pods."),
   )
@@ -141,7 +160,11 @@ export const announcersSchema = z
           .max(ROUTERS_MAX)
           .describe("Whom it tells."),
       })
-      .describe("A component that watches the store for nodes and blocks, and announces them to gateways by BGP."),
+      .describe(
+        "A component that watches the store for nodes and blocks, and announces them to gateways by BGP.",
+      ),
   )
   .max(ROUTERS_MAX)
-  .describe("What announces the blocks of all nodes to gateways, so that not every node needs a session with them.");
+  .describe(
+    "What announces the blocks of all nodes to gateways, so that not every node needs a session with them.",
+  );

@@ -1,5 +1,12 @@
 // Calico's part of a lab's store: what calico-node finds or makes when it starts, the lab's own documents, and the blocks.
-import { formatPrefix, type Ipv4Addr, overlaps, type Prefix, parseCidr, prefixOf } from "../base/ipv4-addr.ts";
+import {
+  formatPrefix,
+  type Ipv4Addr,
+  overlaps,
+  type Prefix,
+  parseCidr,
+  prefixOf,
+} from "../base/ipv4-addr.ts";
 import { decodeUtf8 } from "../base/utf8.ts";
 import { blocksRange, kindRange, parseBlockKey, parseResourceKey } from "../control/calico/calico-keys.ts";
 import { readResource } from "../control/calico/check-resource.ts";
@@ -10,8 +17,8 @@ import { PodloomError } from "../io/podloom-error.ts";
 import { calicoDocuments } from "./calico-documents.ts";
 import type { LabCalico } from "./resolve-calico.ts";
 import type { Lab } from "./resolve-lab.ts";
-import type { StoreNetwork, StoreSubnets } from "./store-network.ts";
 import { type Existing, ResourceStore } from "./resource-store.ts";
+import type { StoreNetwork, StoreSubnets } from "./store-network.ts";
 
 export class CalicoStore implements StoreNetwork {
   readonly #lab: Lab;
@@ -68,7 +75,8 @@ export class CalicoStore implements StoreNetwork {
       const pool = pools.find(({ cidr }) => overlaps(cidr, block.cidr))?.spec;
       const felix = (pool?.vxlanMode ?? "Never") !== "Never";
       const announced = felix || pool?.disableBGPExport !== true;
-      if (block.host !== undefined && hosts.has(block.host) && block.used && announced) required.push(block.cidr);
+      if (block.host !== undefined && hosts.has(block.host) && block.used && announced)
+        required.push(block.cidr);
       else if (block.host !== undefined || felix) optional.push(block.cidr);
     }
     return { storeLeases: texts(required), storeOptional: texts(optional) };

@@ -127,7 +127,8 @@ function readGetArgs(args: unknown): LabGetArgs {
 }
 
 async function getRows(supervisor: Supervisor, args: LabGetArgs): Promise<LabGetResult> {
-  const nodes = args.node === undefined ? askedNodes(supervisor, args.noun) : [nodeNamed(supervisor, args.node)];
+  const nodes =
+    args.node === undefined ? askedNodes(supervisor, args.noun) : [nodeNamed(supervisor, args.node)];
   const missing: { node: string; why: string }[] = [];
   const perNode = await Promise.all(
     nodes.map(async (node) => {

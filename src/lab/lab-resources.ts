@@ -31,13 +31,21 @@ export function checkLabResources(
   checkPeers(placed, wishes, faults);
   const told = placed.flatMap(({ resource, at }) => (resource.kind === "Node" ? [{ resource, at }] : []));
   for (const { resource, at } of told) checkNode(resource, at as number, nodes, faults);
-  const made = nodes.flatMap((node) => nodeResource(node) ?? []).map((resource) => ({ resource, at: undefined }));
+  const made = nodes
+    .flatMap((node) => nodeResource(node) ?? [])
+    .map((resource) => ({ resource, at: undefined }));
   return [...placed, ...made];
 }
 
 /** What the lab file says of a node's Node; undefined when that is nothing. The node itself adds its address. */
-function nodeResource({ name, labels, asNumber, routeReflectorClusterID }: LabNode): NodeResource | undefined {
-  if (labels === undefined && asNumber === undefined && routeReflectorClusterID === undefined) return undefined;
+function nodeResource({
+  name,
+  labels,
+  asNumber,
+  routeReflectorClusterID,
+}: LabNode): NodeResource | undefined {
+  if (labels === undefined && asNumber === undefined && routeReflectorClusterID === undefined)
+    return undefined;
   const bgp = {
     ...(asNumber !== undefined && { asNumber }),
     ...(routeReflectorClusterID !== undefined && { routeReflectorClusterID }),
@@ -65,7 +73,11 @@ function checkTwice(placed: readonly PlacedResource[], faults: DocumentFaults): 
 }
 
 /** A BGPPeer of a node that does not exist would be silently without effect. */
-function checkPeers(placed: readonly PlacedResource[], wishes: readonly NodeWish[], faults: DocumentFaults): void {
+function checkPeers(
+  placed: readonly PlacedResource[],
+  wishes: readonly NodeWish[],
+  faults: DocumentFaults,
+): void {
   const known = new Set(wishes.map(({ name }) => name));
   for (const { resource } of placed) if (resource.kind === "Node") known.add(resource.metadata.name);
   const names = [...known];
@@ -73,12 +85,18 @@ function checkPeers(placed: readonly PlacedResource[], wishes: readonly NodeWish
   for (const { resource, at } of placed) {
     const node = nodeNamedBy(resource);
     if (node === undefined || known.has(node.name)) continue;
-    faults.add(pathOf(at, ...node.path), `there is no node "${node.name}"`, `Name one of the lab's: ${some}.`);
+    faults.add(
+      pathOf(at, ...node.path),
+      `there is no node "${node.name}"`,
+      `Name one of the lab's: ${some}.`,
+    );
   }
 }
 
 /** The node that a resource is for, and the key that says so. */
-function nodeNamedBy(resource: CalicoResource): { readonly name: string; readonly path: DocPath } | undefined {
+function nodeNamedBy(
+  resource: CalicoResource,
+): { readonly name: string; readonly path: DocPath } | undefined {
   if (resource.kind === "BGPPeer") {
     const { node } = resource.spec;
     return node === undefined || node === "" ? undefined : { name: node, path: ["spec", "node"] };
@@ -90,7 +108,12 @@ function nodeNamedBy(resource: CalicoResource): { readonly name: string; readonl
 }
 
 /** A Node document of one of the lab's own nodes must not contradict what the lab says of it. */
-function checkNode(document: NodeResource, at: number, nodes: readonly LabNode[], faults: DocumentFaults): void {
+function checkNode(
+  document: NodeResource,
+  at: number,
+  nodes: readonly LabNode[],
+  faults: DocumentFaults,
+): void {
   const node = nodes.find(({ name }) => name === document.metadata.name);
   if (node === undefined) return;
   if (nodeResource(node) !== undefined) {

@@ -1,7 +1,13 @@
 // The lab file: one zod schema, from which come the types, the checks and the published JSON schema. What a schema cannot
 // say (two nodes with one address, a network that is too small) is checked in `resolve-lab.ts`.
 import { z } from "zod";
-import { announcersSchema, calicoSchema, routersSchema, SEGMENTS_MAX, segmentSchema } from "./calico-schema.ts";
+import {
+  announcersSchema,
+  calicoSchema,
+  routersSchema,
+  SEGMENTS_MAX,
+  segmentSchema,
+} from "./calico-schema.ts";
 import { address, asNumber, cidr, name, whole } from "./schema-values.ts";
 import { ENDPOINTS_PATTERN, STORE_FORM } from "./store-endpoints.ts";
 
@@ -43,7 +49,9 @@ const network = z
     SubnetMax: address("Last subnet that may be leased.", "10.244.255.0").optional(),
     Backend: backend.prefault({ Type: "vxlan" }),
   })
-  .describe("Flannel's net-conf.json, in its own words. It is written to <etcdPrefix>/config. Only with cni: flannel.");
+  .describe(
+    "Flannel's net-conf.json, in its own words. It is written to <etcdPrefix>/config. Only with cni: flannel.",
+  );
 
 const underlay = z
   .strictObject({
@@ -99,7 +107,10 @@ const listedNode = z
       "The subnet that it leases: one of network.Network, SubnetLen long, from SubnetMin to SubnetMax. The default is a random free one, or the next free one when another node names its own. Only with cni: flannel.",
       "10.244.5.0/24",
     ).optional(),
-    segment: name("The segment that it is in; the default is the one of its address, else they are filled in turn", "rack1").optional(),
+    segment: name(
+      "The segment that it is in; the default is the one of its address, else they are filled in turn",
+      "rack1",
+    ).optional(),
     labels: z
       .record(z.string(), z.string())
       .describe("Labels of its Node, for selectors. Only with cni: calico.")

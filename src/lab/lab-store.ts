@@ -61,7 +61,8 @@ export class LabStore {
     this.status = status;
     this.#transport = transport;
     const { lab, bgpPort } = options;
-    this.#network = lab.calico === undefined ? new FlannelStore(lab) : new CalicoStore(lab, lab.calico, bgpPort);
+    this.#network =
+      lab.calico === undefined ? new FlannelStore(lab) : new CalicoStore(lab, lab.calico, bgpPort);
     this.#context = own?.context;
     this.#ports = own?.ports;
     this.#child = own?.child;

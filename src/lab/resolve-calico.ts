@@ -40,7 +40,9 @@ export function resolveCalico(
   wishes: readonly NodeWish[],
   members: LabMembers | undefined,
   faults: DocumentFaults,
-): Pick<Lab, "networkJson" | "network" | "backend" | "etcdPrefix" | "lease" | "nodes" | "calico"> | undefined {
+):
+  | Pick<Lab, "networkJson" | "network" | "backend" | "etcdPrefix" | "lease" | "nodes" | "calico">
+  | undefined {
   const { version, timers, ipipCarrier } = calicoOf(file);
   const placed = checkLabResources(file, wishes, members?.nodes ?? [], faults);
   if (members === undefined) return undefined;
@@ -165,7 +167,11 @@ function checkPodAddresses(
       owners.set(ip, pod.name);
       const pool = pools.find(({ cidr }) => contains(cidr, ip));
       if (pool === undefined) {
-        faults.add(path, `${formatIpv4(ip)} is in no pool`, `Choose an address inside ${range}, or add a pool.`);
+        faults.add(
+          path,
+          `${formatIpv4(ip)} is in no pool`,
+          `Choose an address inside ${range}, or add a pool.`,
+        );
       } else if (pool.spec.disabled === true) {
         const message = `${formatIpv4(ip)} is in the pool ${pool.name}, which is disabled`;
         faults.add(path, message, "Choose an address of another pool, or leave out disabled.");

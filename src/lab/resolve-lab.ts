@@ -90,7 +90,10 @@ export function resolveLab(file: LabFile, fallbackName: string): Result<Lab, rea
   const wishes = nodeWishes(file);
   checkNames(file, wishes, faults);
   const members = segments === undefined ? undefined : resolveMembers(file, wishes, segments, faults);
-  const pods = file.cni === "calico" ? resolveCalico(file, wishes, members, faults) : resolveFlannel(file, wishes, members, faults);
+  const pods =
+    file.cni === "calico"
+      ? resolveCalico(file, wishes, members, faults)
+      : resolveFlannel(file, wishes, members, faults);
   if (members !== undefined) checkCarrier(file, members, faults);
   if (faults.list.length > 0 || members === undefined || pods === undefined) return err(faults.list);
   return ok({

@@ -77,7 +77,12 @@ function limitPath(file: FlannelFile): DocPath {
 }
 
 /** Is there a subnet for every node? */
-export function checkSubnetCount(conf: NetConf, nodes: number, file: FlannelFile, faults: DocumentFaults): void {
+export function checkSubnetCount(
+  conf: NetConf,
+  nodes: number,
+  file: FlannelFile,
+  faults: DocumentFaults,
+): void {
   const subnets = countSubnets(conf);
   if (subnets >= nodes) return;
   const path = limitPath(file);

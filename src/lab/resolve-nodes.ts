@@ -96,7 +96,16 @@ export function resolveNodes(
       break;
     }
     const { name, pods, labels, asNumber, routeReflectorClusterID } = wish;
-    nodes.push({ name, address, segment, subnet: undefined, pods, labels, asNumber, routeReflectorClusterID });
+    nodes.push({
+      name,
+      address,
+      segment,
+      subnet: undefined,
+      pods,
+      labels,
+      asNumber,
+      routeReflectorClusterID,
+    });
   }
   return nodes;
 }

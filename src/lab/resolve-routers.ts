@@ -87,7 +87,7 @@ export function resolveAnnouncers(
   const subnets = segments.map((segment) => segment.subnet);
   return (file.announcers ?? []).flatMap((announcer, i) => {
     const path = ["announcers", i, "address"];
-    const found = readMember(announcer.address, subnets, path, "the underlay", faults);
+    const found = readMember(announcer.address, subnets, path, "one of underlay.segments", faults);
     const segment = found === undefined ? undefined : segments[found.subnet];
     const gateways = announcer.gateways.flatMap((text, j) => {
       checkSpeaker(text, file, routers, ["announcers", i, "gateways", j], faults);
@@ -111,7 +111,11 @@ function checkSpeaker(
   if (router === undefined) {
     // On a host's own addresses the gateway may be a real one.
     if (file.underlay.carrier === "host") return;
-    faults.add(path, `${text} is no router's address`, `Name an interface of a router: ${addresses(routers)}.`);
+    faults.add(
+      path,
+      `${text} is no router's address`,
+      `Name an interface of a router: ${addresses(routers)}.`,
+    );
   } else if (router.bgp === undefined) {
     const remedy = `Give ${router.name} a bgp block with its AS and the announcer as a neighbor.`;
     faults.add(path, `${text} is ${router.name}, which speaks no BGP`, remedy);

@@ -56,7 +56,9 @@ export function resolveSegments(file: LabFile, faults: DocumentFaults): LabSegme
 
 /** Where the subnet of a segment stands in the file. */
 export function segmentPath(file: LabFile, i: number): DocPath {
-  return file.underlay.segments === undefined ? ["underlay", "subnet"] : ["underlay", "segments", i, "subnet"];
+  return file.underlay.segments === undefined
+    ? ["underlay", "subnet"]
+    : ["underlay", "segments", i, "subnet"];
 }
 
 function gatewayOf(
@@ -124,7 +126,7 @@ export function readMember(
   const subnet = subnets[at];
   if (subnet === undefined) {
     const remedy = `Choose an address inside ${where}, or change that.`;
-    faults.add(path, `${formatIpv4(addr)} is outside ${outside(subnets)}`, remedy);
+    faults.add(path, `${formatIpv4(addr)} is outside ${outside(subnets, where)}`, remedy);
     return undefined;
   }
   const last = (subnet.addr | ~netmask(subnet.len)) >>> 0;
@@ -136,9 +138,10 @@ export function readMember(
   return { addr, subnet: at };
 }
 
-function outside(subnets: readonly Prefix[]): string {
+function outside(subnets: readonly Prefix[], where: string): string {
   const [only, second] = subnets;
-  if (only !== undefined && second === undefined) return `the underlay ${formatPrefix(only)}`;
+  const what = where === "underlay.subnet" ? "the underlay" : "the segment";
+  if (only !== undefined && second === undefined) return `${what} ${formatPrefix(only)}`;
   return `every segment: ${subnets.map(formatPrefix).join(", ")}`;
 }
 

@@ -7,6 +7,7 @@ import { formatPrefix } from "../base/ipv4-addr.ts";
 import { Logger } from "../io/logger.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 import type { Environment } from "../io/xdg-folders.ts";
+import { findBgpPort } from "./bgp-port.ts";
 import type { ChildExit } from "./child-process.ts";
 import { ControlServer } from "./control-server.ts";
 import { describeEvent } from "./describe-event.ts";
@@ -22,7 +23,6 @@ import {
   writeLabJson,
 } from "./lab-dirs.ts";
 import { ownIdentity, takeLock } from "./lab-lock.ts";
-import { findBgpPort } from "./bgp-port.ts";
 import { labMembers } from "./lab-member.ts";
 import { clearOrphans, noteChildren, refuseSharedUnderlay, underlayText } from "./lab-preflight.ts";
 import type { LabStatus, SupervisorEvent } from "./lab-protocol.ts";

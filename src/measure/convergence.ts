@@ -58,7 +58,10 @@ export function judgeConvergence(view: LabView, goal: "ready" | "converged"): Co
 }
 
 /** The first thing that is not there yet. */
-function whatIsMissing({ nodes, storeLeases, storeOptional = [] }: LabView, goal: "ready" | "converged"): string {
+function whatIsMissing(
+  { nodes, storeLeases, storeOptional = [] }: LabView,
+  goal: "ready" | "converged",
+): string {
   const local = describeAll(nodes, describeUnready) || describeAll(nodes, describeMissingPods);
   if (local !== "" || goal === "ready") return local;
   // Ready is the list; the watch that keeps it true may come after it, and may be lost.

@@ -183,7 +183,12 @@ const FLAGS = z.object({
   subnet: z.optional(text(readSubnet, "a subnet without host bits, like 10.244.7.0/24")),
   state: z.optional(z.string()),
   control: z.optional(z.string()),
-  pod: z._default(z.array(text(readPod, "NAME or NAME=IP, like web or web=10.244.1.9; with Calico also NAME[=IP]@NAMESPACE")), []),
+  pod: z._default(
+    z.array(
+      text(readPod, "NAME or NAME=IP, like web or web=10.244.1.9; with Calico also NAME[=IP]@NAMESPACE"),
+    ),
+    [],
+  ),
   "log-level": z._default(oneOf(...LOG_LEVELS), "info"),
   "log-file": z.optional(z.string()),
 });
