@@ -1,6 +1,9 @@
 // Whether a pool may be written, given what the store holds: its former self, the other pools, the blocks.
-import { formatPrefix, type Prefix } from "../../base/ipv4-addr.ts";
+import { formatPrefix } from "../../base/ipv4-addr.ts";
+import type { KeyValue } from "../datastore/messages.ts";
 import { anyOverlaps, isMasked, parseAnyCidr } from "./address-text.ts";
+import { parseBlockKey, parseResourceKey } from "./calico-keys.ts";
+import { readResource } from "./check-resource.ts";
 import { BLOCK_SIZE_DEFAULT } from "./resource-rules.ts";
 import type { ResourceFault } from "./resource-shape.ts";
 import type { IPPool } from "./resources.ts";
@@ -8,8 +11,10 @@ import type { IPPool } from "./resources.ts";
 export interface PoolSurroundings {
   /** The pool as it stands; undefined: it is new. */
   readonly old: IPPool | undefined;
-  readonly pools: readonly IPPool[];
-  readonly blocks: readonly Prefix[];
+  /** All pools, as the store has them. */
+  readonly pools: readonly KeyValue[];
+  /** All blocks: only their keys matter. */
+  readonly blocks: readonly KeyValue[];
 }
 
 export function poolChangeFaults(pool: IPPool, around: PoolSurroundings): readonly ResourceFault[] {
@@ -50,7 +55,7 @@ function newPoolFaults(pool: IPPool, { pools, blocks }: PoolSurroundings): reado
   const cidr = parseAnyCidr(pool.spec.cidr);
   if (cidr === undefined) return [];
   const faults: ResourceFault[] = [];
-  for (const other of pools) {
+  for (const other of pools.flatMap(readPool)) {
     const otherCidr = parseAnyCidr(other.spec.cidr);
     if (other.metadata.name === pool.metadata.name || otherCidr === undefined) continue;
     if (anyOverlaps(cidr, otherCidr)) {
@@ -58,16 +63,24 @@ function newPoolFaults(pool: IPPool, { pools, blocks }: PoolSurroundings): reado
       faults.push(specFault("cidr", message));
     }
   }
-  const odd = blocks.find(
-    (block) =>
-      block.len !== blockSizeOf(pool) &&
-      anyOverlaps(cidr, { family: 4, bits: BigInt(block.addr), len: block.len }),
-  );
+  const odd = blocks
+    .flatMap((kv) => parseBlockKey(kv.key) ?? [])
+    .find(
+      (block) =>
+        block.len !== blockSizeOf(pool) &&
+        anyOverlaps(cidr, { family: 4, bits: BigInt(block.addr), len: block.len }),
+    );
   if (odd !== undefined) {
     const message = `IPPool blocksSize conflicts with existing allocations that use a different blockSize: ${formatPrefix(odd)}`;
     faults.push(specFault("blockSize", message));
   }
   return faults;
+}
+
+function readPool(kv: KeyValue): readonly IPPool[] {
+  const id = parseResourceKey(kv.key);
+  const read = id?.kind === "IPPool" ? readResource(id, kv.value) : undefined;
+  return read?.ok === true && read.value.kind === "IPPool" ? [read.value] : [];
 }
 
 function specFault(field: string, message: string): ResourceFault {

@@ -127,10 +127,6 @@ describe("documents that it refuses", () => {
       "empty when LocalWorkloadSel",
     ],
     [peer({ peerSelector: "a", localWorkloadSelector: "all()" }), "spec.peerSelector: invalid selector"],
-    [
-      peer({ peerSelector: "all()", localWorkloadSelector: "all()" }),
-      "spec.peerSelector: PeerSelector field",
-    ],
     [peer({ peerSelector: "all()", asNumber: 1 }), "spec.asNumber: ASNumber field must be empty"],
     [peer({ localWorkloadSelector: "all()" }), "spec.asNumber: ASNumber field must be specified"],
     [peer({ reachableBy: "10.1.0.254" }), "spec.reachableBy: ReachableBy field requires PeerIP"],
@@ -201,6 +197,13 @@ describe("documents that it refuses", () => {
     const faults = said(value);
     expect(faults.join("\n")).toContain(message);
     expect(faults).toHaveLength(1);
+  });
+
+  test("a peer is found in one way", () => {
+    expect(said(peer({ peerSelector: "all()", localWorkloadSelector: "all()" }))).toEqual([
+      "BGPPeer b: spec.peerSelector: PeerSelector field must be empty when LocalWorkloadSelector is specified",
+      "BGPPeer b: spec.asNumber: ASNumber field must be specified when LocalWorkloadSelector is",
+    ]);
   });
 
   test("every fault is told, with the way to it", () => {
