@@ -1,4 +1,6 @@
 import { decodeUtf8 } from "../../src/base/utf8.ts";
+import { emitIpamBlock, parseIpamBlock } from "../../src/control/calico/ipam/ipam-block-json.ts";
+import { parseAffinity, parseHandle, parseIpamConfig } from "../../src/control/calico/ipam/ipam-values.ts";
 import { parseLeaseAttrs } from "../../src/control/flannel/lease-attrs.ts";
 import { parseNetConf } from "../../src/control/flannel/net-conf.ts";
 import { parsePreviousSubnet, parseSubnetEnv } from "../../src/control/flannel/subnet-env.ts";
@@ -16,6 +18,16 @@ function text(parse: (text: string) => unknown): () => Reader {
       "undefined"
     );
   };
+}
+
+/** A block that was accepted is written back, and read once more: it must be the same. */
+function ipamBlock(input: string): unknown {
+  const block = parseIpamBlock(input);
+  if (!block.ok) return block;
+  const emitted = emitIpamBlock(block.value);
+  const again = parseIpamBlock(emitted);
+  if (!again.ok || emitIpamBlock(again.value) !== emitted) throw new Error(`not read back: ${emitted}`);
+  return emitted;
 }
 
 /** What the store and the state folder hold: strangers may have written it. */
@@ -57,6 +69,28 @@ export const controlTargets: readonly FuzzTarget[] = [
     seeds: seedTexts(
       "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.1.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n",
       "FLANNEL_SUBNET=10.244.1.1/24,10.244.2.1/24\n",
+    ),
+  },
+  {
+    name: "ipam block",
+    create: text(ipamBlock),
+    words: JSON_WORDS,
+    seeds: seedTexts(
+      '{"cidr":"10.244.7.0/30","affinity":"host:w1","affinity_claim_time":"2026-06-01T00:00:00Z","allocations":[0,null,1,1],"unallocated":[1],"attributes":[{"handle_id":"h","secondary":{"node":"w1"}},{"handle_id":null,"secondary":null}],"sequenceNumber":1717200000000000003,"sequenceNumberForAllocation":{"0":1,"2":1717200000000000001},"deleted":false}',
+      '{"cidr":"10.244.7.3/32","affinity":null,"allocations":[null],"unallocated":[0],"attributes":null,"sequenceNumber":18446744073709551615,"sequenceNumberForAllocation":{},"deleted":true}',
+    ),
+  },
+  {
+    name: "ipam affinity, handle, configuration",
+    create: text((input) => {
+      const handle = parseHandle(input);
+      return [parseAffinity(input), handle.ok ? [...handle.value] : handle, parseIpamConfig(input)];
+    }),
+    words: JSON_WORDS,
+    seeds: seedTexts(
+      '{"state":"pending","deleted":false}',
+      '{"block":{"10.244.7.0/26":1,"10.244.10.0/26":3},"deleted":false}',
+      '{"strict_affinity":true,"auto_allocate_blocks":true,"maxBlocksPerHost":4}',
     ),
   },
 ];
