@@ -112,7 +112,7 @@ function withArticle(t: string): string {
 
 /** Sorts as Go sorts the keys of maps: by their UTF-8, which is the order of code points. */
 export function compareGoKeys(a: string, b: string): number {
-  const [x, y] = [[...a], [...b]];
+  const [x, y] = [Array.from(a), Array.from(b)];
   for (let i = 0; i < x.length && i < y.length; i++) {
     const d = ((x[i] as string).codePointAt(0) as number) - ((y[i] as string).codePointAt(0) as number);
     if (d !== 0) return d;
