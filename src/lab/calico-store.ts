@@ -10,49 +10,53 @@ import {
 import { decodeUtf8 } from "../base/utf8.ts";
 import { blocksRange, kindRange, parseBlockKey, parseResourceKey } from "../control/calico/calico-keys.ts";
 import { readResource } from "../control/calico/check-resource.ts";
-import type { CalicoKind, CalicoResource, IPPool, ResourceOf } from "../control/calico/resources.ts";
+import type { CalicoKind, ResourceOf } from "../control/calico/resources.ts";
 import type { KeyValue } from "../control/datastore/messages.ts";
 import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
-import { PodloomError } from "../io/podloom-error.ts";
+import { CalicoClient } from "./calico-client.ts";
 import { calicoDocuments } from "./calico-documents.ts";
 import type { LabCalico } from "./resolve-calico.ts";
 import type { Lab } from "./resolve-lab.ts";
-import { type Existing, ResourceStore } from "./resource-store.ts";
+import { type Existing, ensureResource } from "./resource-store.ts";
 import type { StoreNetwork, StoreSubnets } from "./store-network.ts";
 
 export class CalicoStore implements StoreNetwork {
   readonly #lab: Lab;
   readonly #calico: LabCalico;
   readonly #bgpPort: number;
+  readonly #endpoints: readonly string[];
 
   /** @param bgpPort where this lab's BGP listens */
-  constructor(lab: Lab, calico: LabCalico, bgpPort: number) {
+  constructor(lab: Lab, calico: LabCalico, bgpPort: number, endpoints: readonly string[]) {
     this.#lab = lab;
     this.#calico = calico;
     this.#bgpPort = bgpPort;
+    this.#endpoints = endpoints;
   }
 
-  async configure(transport: EtcdTransport, force: boolean): Promise<void> {
-    const existing = this.#lab.store.kind === "external" && !force ? "refuse" : "replace";
-    await this.#write(transport, existing);
+  async configure(_: EtcdTransport, force: boolean): Promise<void> {
+    await this.#write(this.#lab.store.kind === "external" && !force ? "refuse" : "replace");
   }
 
   /** What somebody has changed since stays changed. */
-  async configureAgain(transport: EtcdTransport): Promise<void> {
-    await this.#write(transport, "keep");
+  async configureAgain(): Promise<void> {
+    await this.#write("keep");
   }
 
-  async #write(transport: EtcdTransport, existing: Existing): Promise<void> {
-    const store = new ResourceStore(transport);
-    const { defaults, own } = calicoDocuments(this.#lab, this.#calico, this.#bgpPort);
-    const pools = await list(transport, "IPPool");
-    refuseOverlaps(pools, own);
-    for (const resource of defaults) {
-      // calico-node makes its pool only where there is none.
-      if (resource.kind === "IPPool" && pools.length > 0) continue;
-      await store.ensure(resource, "keep");
+  async #write(existing: Existing): Promise<void> {
+    const client = new CalicoClient(this.#endpoints, () => undefined);
+    try {
+      const { defaults, own } = calicoDocuments(this.#lab, this.#calico, this.#bgpPort);
+      const pools = await client.list("IPPool");
+      for (const resource of defaults) {
+        // calico-node makes its pool only where there is none.
+        if (resource.kind === "IPPool" && pools.length > 0) continue;
+        await ensureResource(client, resource, "keep");
+      }
+      for (const resource of own) await ensureResource(client, resource, existing);
+    } finally {
+      await client.close();
     }
-    for (const resource of own) await store.ensure(resource, existing);
   }
 
   /**
@@ -117,27 +121,4 @@ async function list<K extends CalicoKind>(transport: EtcdTransport, kind: K): Pr
     const read = id === undefined ? undefined : readResource(id, kv.value);
     return read?.ok === true ? [read.value as ResourceOf<K>] : [];
   });
-}
-
-/** Two pools must not have the same addresses: one that an earlier lab left in the store would. */
-function refuseOverlaps(stored: readonly IPPool[], own: readonly CalicoResource[]): void {
-  for (const resource of own) {
-    if (resource.kind !== "IPPool") continue;
-    const { name } = resource.metadata;
-    const other = stored.find(
-      (pool) => pool.metadata.name !== name && overlapping(pool.spec.cidr, resource.spec.cidr),
-    );
-    if (other === undefined) continue;
-    const theirs = other.metadata.name;
-    const message = `the store holds the pool ${theirs}, ${other.spec.cidr}, which overlaps the lab's ${name}, ${resource.spec.cidr}`;
-    throw new PodloomError("PL_CONFIG_FOREIGN", message, {
-      remedy: `Give the lab's pool another cidr, or remove the other: podloom delete ippool ${theirs} --etcd URL`,
-    });
-  }
-}
-
-function overlapping(a: string, b: string): boolean {
-  const [one, two] = [parseCidr(a), parseCidr(b)];
-  if (!one.ok || !two.ok) return false;
-  return overlaps(prefixOf(one.value.addr, one.value.len), prefixOf(two.value.addr, two.value.len));
 }

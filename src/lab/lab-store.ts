@@ -62,7 +62,9 @@ export class LabStore {
     this.#transport = transport;
     const { lab, bgpPort } = options;
     this.#network =
-      lab.calico === undefined ? new FlannelStore(lab) : new CalicoStore(lab, lab.calico, bgpPort);
+      lab.calico === undefined
+        ? new FlannelStore(lab)
+        : new CalicoStore(lab, lab.calico, bgpPort, status.endpoints);
     this.#context = own?.context;
     this.#ports = own?.ports;
     this.#child = own?.child;

@@ -28,7 +28,9 @@ export type IpamRequest =
   | { readonly t: "releaseByHandle"; readonly handle: string }
   | { readonly t: "releaseIps"; readonly addrs: readonly Ipv4Addr[] }
   /** Gives up the blocks of a host; those with addresses stay, without an owner, unless `requireEmpty`. */
-  | { readonly t: "releaseHostAffinities"; readonly host: string; readonly requireEmpty: boolean };
+  | { readonly t: "releaseHostAffinities"; readonly host: string; readonly requireEmpty: boolean }
+  /** Gives up the blocks of a pool, whoever has them; those with addresses stay, without an owner. What precedes its deletion. */
+  | { readonly t: "releasePoolAffinities"; readonly pool: Prefix };
 
 /** `code` is stable; `message` is Calico's own sentence where it has one. */
 export interface IpamError {
