@@ -14,6 +14,8 @@ export type CalicoUpdate =
       readonly t: "resource";
       readonly kind: CalicoKind;
       readonly name: string;
+      /** Of a WorkloadEndpoint, whose name is unique in its namespace only. */
+      readonly namespace?: string;
       /** Undefined: gone, or what stands there cannot be used (a `log` has said why, with the key). */
       readonly value: CalicoResource | undefined;
       readonly modRevision: number;
