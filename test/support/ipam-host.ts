@@ -1,13 +1,11 @@
 // One IpamEngine on a FakeStore, driven on a virtual clock; and the loop that drives several.
-import { formatPrefix, prefix } from "../../src/base/ipv4-addr.ts";
+import { prefix } from "../../src/base/ipv4-addr.ts";
 import { SeededRng } from "../../src/base/rng.ts";
 import { type Instant, NEVER } from "../../src/base/time.ts";
-import type { IpamBlock } from "../../src/control/calico/ipam/ipam-block.ts";
-import { parseIpamBlock } from "../../src/control/calico/ipam/ipam-block-json.ts";
 import type { IpamPool } from "../../src/control/calico/ipam/ipam-context.ts";
 import { IpamEngine, type IpamEngineOptions } from "../../src/control/calico/ipam/ipam-engine.ts";
-import { parseBlockKey } from "../../src/control/calico/ipam/ipam-keys.ts";
 import type { IpamAnswer, IpamRequest } from "../../src/control/calico/ipam/ipam-messages.ts";
+import { type IpamState, readIpamState } from "../../src/control/calico/ipam/ipam-state.ts";
 import type { StoreOp } from "../../src/control/datastore/messages.ts";
 import { OpIds } from "../../src/control/datastore/pending-ops.ts";
 import type { Connection, FakeStore } from "./fake-store.ts";
@@ -45,8 +43,8 @@ export class IpamHost {
   /** A dead process handles nothing and sends nothing. */
   dead = false;
   deadline: Instant = NEVER;
-  /** Asked before each operation is sent: false keeps it from being sent, as a crash does. */
-  gate: ((op: StoreOp, n: number) => boolean) | undefined;
+  /** The process dies at its operation of this number, counted from 1: before it is sent, or once it is on its way. */
+  crash: { readonly at: number; readonly sent: boolean } | undefined;
   onAnswer: ((id: number, answer: IpamAnswer, now: Instant) => void) | undefined;
 
   constructor(store: FakeStore, name: string, pools: readonly IpamPool[], options: IpamHostOptions = {}) {
@@ -93,12 +91,10 @@ export class IpamHost {
       else if (output.t === "done") {
         this.answers.set(output.request, output.answer);
         this.onAnswer?.(output.request, output.answer, now);
-      } else if (this.gate === undefined || this.gate(output.op, this.ops.length + 1)) {
-        this.ops.push(output.op);
-        this.conn.submit(output.op, now);
       } else {
-        this.dead = true;
-        return;
+        this.ops.push(output.op);
+        this.dead = this.ops.length === this.crash?.at;
+        if (!this.dead || this.crash?.sent === true) this.conn.submit(output.op, now);
       }
     }
     this.deadline = this.engine.nextDeadline();
@@ -130,13 +126,9 @@ export function runHosts(
   return until;
 }
 
-/** The blocks that the store holds. Dies on one that cannot be parsed. */
-export function blocksIn(store: FakeStore): IpamBlock[] {
-  return store.dump().flatMap((kv) => {
-    const cidr = parseBlockKey(kv.key);
-    if (cidr === undefined) return [];
-    const block = parseIpamBlock(kv.value, cidr);
-    if (!block.ok) throw new Error(`${formatPrefix(cidr)}: ${block.error}`);
-    return [block.value];
-  });
+/** All of IPAM that the store holds. Dies on what cannot be parsed. */
+export function stateOf(store: FakeStore): IpamState {
+  const state = readIpamState(store.dump());
+  if (state.complaints.length > 0) throw new Error(state.complaints.join("; "));
+  return state;
 }

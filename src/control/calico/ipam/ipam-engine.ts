@@ -171,7 +171,7 @@ export class IpamEngine {
         return { steps: named([request.handle], run), addrs };
       }
       case "releaseIps": {
-        const { addrs, run } = runnable(new ReleaseIps(this.#context, request.addrs));
+        const { addrs, run } = runnable(new ReleaseIps(this.#context, request.addrs, request.believed));
         return { steps: run(), addrs };
       }
       case "releaseHostAffinities": {

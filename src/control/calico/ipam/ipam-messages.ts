@@ -26,11 +26,21 @@ export type IpamRequest =
     }
   /** All addresses of a handle. Asked again after success, it answers none: releasing is idempotent. */
   | { readonly t: "releaseByHandle"; readonly handle: string }
-  | { readonly t: "releaseIps"; readonly addrs: readonly Ipv4Addr[] }
+  | {
+      readonly t: "releaseIps";
+      readonly addrs: readonly Ipv4Addr[];
+      /** What the asker believes of an address, as a report of `ipam check` does: if it is out of date, nothing is released. */
+      readonly believed?: ReadonlyMap<Ipv4Addr, AllocationBelief>;
+    }
   /** Gives up the blocks of a host; those with addresses stay, without an owner, unless `requireEmpty`. */
   | { readonly t: "releaseHostAffinities"; readonly host: string; readonly requireEmpty: boolean }
   /** Gives up the blocks of a pool, whoever has them; those with addresses stay, without an owner. What precedes its deletion. */
   | { readonly t: "releasePoolAffinities"; readonly pool: Prefix };
+
+export interface AllocationBelief {
+  readonly handle?: string | undefined;
+  readonly sequenceNumber?: bigint | undefined;
+}
 
 /** `code` is stable; `message` is Calico's own sentence where it has one. */
 export interface IpamError {

@@ -22,7 +22,7 @@ import {
   tooManyTries,
 } from "./ipam-context.ts";
 import { BLOCKS_RANGE, blockKey, handleKey } from "./ipam-keys.ts";
-import type { IpamAnswer } from "./ipam-messages.ts";
+import type { AllocationBelief, IpamAnswer } from "./ipam-messages.ts";
 import { parseBlockCidr } from "./ipam-values.ts";
 import { deleteKey, getKey, IpamFault, listKeys, type Steps, updateKey, type Write } from "./store-steps.ts";
 
@@ -91,10 +91,16 @@ export class ReleaseByHandle {
 export class ReleaseIps {
   readonly #context: IpamContext;
   readonly #wanted: readonly Ipv4Addr[];
+  readonly #believed: ReadonlyMap<Ipv4Addr, AllocationBelief>;
   readonly addrs: Ipv4Addr[] = [];
 
-  constructor(context: IpamContext, addrs: readonly Ipv4Addr[]) {
+  constructor(
+    context: IpamContext,
+    addrs: readonly Ipv4Addr[],
+    believed: ReadonlyMap<Ipv4Addr, AllocationBelief> = new Map(),
+  ) {
     this.#context = context;
+    this.#believed = believed;
     this.#wanted = [...new Set(addrs)];
   }
 
@@ -140,11 +146,13 @@ export class ReleaseIps {
       const ordinals = addrs
         .map((addr) => ordinalOf(stored.block, addr) as number)
         .filter((ordinal) => isSameAllocation(before, stored.block, ordinal));
-      const released = release(
-        stored.block,
-        ordinals.map((ordinal) => ({ ordinal })),
-      );
-      if (!released.ok || released.value.ordinals.length === 0) return;
+      const items = ordinals.map((ordinal) => ({
+        ordinal,
+        ...this.#believed.get(addrOf(stored.block, ordinal)),
+      }));
+      const released = release(stored.block, items);
+      if (!released.ok) throw new IpamFault("conflict", released.error.message);
+      if (released.value.ordinals.length === 0) return;
       const write = yield* writeReleased(stored, released.value.block);
       if (write.t === "lost" && !(write.unsure && this.#isDone(write, stored, released.value.ordinals)))
         continue;
