@@ -1,21 +1,24 @@
 // What a Calico lab's store holds before its nodes start: the documents that calico-node finds or makes, and the lab file's own.
-import { randomBytes } from "node:crypto";
 import { formatIpv4 } from "../base/ipv4-addr.ts";
+import {
+  CALICO_VERSION,
+  defaultBgpConfiguration,
+  defaultClusterInformation,
+  defaultFelixConfiguration,
+} from "../control/calico/cluster-defaults.ts";
 import type {
   BGPConfiguration,
   BGPPeer,
   CalicoResource,
   ClusterInformation,
-  FelixConfiguration,
 } from "../control/calico/resources.ts";
+import { SystemRng } from "../io/clock.ts";
 import { BGP_PORT } from "./bgp-port.ts";
 import type { LabCalico } from "./resolve-calico.ts";
 import type { Lab } from "./resolve-lab.ts";
 
-const API = "projectcalico.org/v3";
-
 /** The versions that stand in ClusterInformation. */
-const RELEASES = { "3.31": "v3.31.0", "3.32": "v3.32.1", "3.33": "v3.33.0" } as const;
+const RELEASES = { "3.31": "v3.31.0", "3.32": CALICO_VERSION, "3.33": "v3.33.0" } as const;
 
 export interface CalicoDocuments {
   /** Made where there are none; what stands there stays. */
@@ -33,37 +36,15 @@ export function calicoDocuments(lab: Lab, calico: LabCalico, bgpPort: number): C
   const has = (kind: CalicoResource["kind"]): boolean =>
     own.some((resource) => resource.kind === kind && resource.metadata.name === "default");
   const defaults: CalicoResource[] = [clusterInformation(calico)];
-  if (!has("FelixConfiguration")) defaults.push(felixConfiguration());
-  if (!has("BGPConfiguration")) defaults.push(withPort(bgpConfiguration(), bgpPort));
+  if (!has("FelixConfiguration")) defaults.push(defaultFelixConfiguration());
+  if (!has("BGPConfiguration")) defaults.push(withPort(defaultBgpConfiguration(), bgpPort));
   if (calico.defaultPool !== undefined) defaults.push(calico.defaultPool);
   return { defaults, own };
 }
 
 function clusterInformation({ version }: LabCalico): ClusterInformation {
-  return {
-    kind: "ClusterInformation",
-    apiVersion: API,
-    metadata: { name: "default" },
-    spec: {
-      clusterGUID: randomBytes(16).toString("hex"),
-      clusterType: "k8s,bgp",
-      calicoVersion: RELEASES[version],
-      datastoreReady: true,
-    },
-  };
-}
-
-function felixConfiguration(): FelixConfiguration {
-  return { kind: "FelixConfiguration", apiVersion: API, metadata: { name: "default" }, spec: {} };
-}
-
-function bgpConfiguration(): BGPConfiguration {
-  return {
-    kind: "BGPConfiguration",
-    apiVersion: API,
-    metadata: { name: "default" },
-    spec: { nodeToNodeMeshEnabled: true, asNumber: 64512, logSeverityScreen: "Info" },
-  };
+  const made = defaultClusterInformation(new SystemRng());
+  return { ...made, spec: { ...made.spec, calicoVersion: RELEASES[version] } };
 }
 
 function withPort(config: BGPConfiguration, port: number): BGPConfiguration {

@@ -11,6 +11,7 @@ import {
   prefix,
   prefixOf,
 } from "../base/ipv4-addr.ts";
+import { defaultIpPool } from "../control/calico/cluster-defaults.ts";
 import type { CalicoResource, IPPool, IPPoolSpec } from "../control/calico/resources.ts";
 import type { DocumentFaults } from "../io/document/problem.ts";
 import { checkLabResources, type PlacedResource } from "./lab-resources.ts";
@@ -130,20 +131,7 @@ function defaultPool({ segments }: LabMembers, faults: DocumentFaults): IPPool |
     faults.add(["underlay"], message, "Write an IPPool with other addresses under calico.resources.");
     return undefined;
   }
-  return {
-    kind: "IPPool",
-    apiVersion: "projectcalico.org/v3",
-    metadata: { name: "default-ipv4-ippool" },
-    spec: {
-      cidr,
-      blockSize: 26,
-      ipipMode: "Always",
-      vxlanMode: "Never",
-      natOutgoing: true,
-      nodeSelector: "all()",
-      allowedUses: ["Workload", "Tunnel"],
-    },
-  };
+  return defaultIpPool({ cidr });
 }
 
 /** Can the pods have the addresses that they ask for? */

@@ -29,11 +29,10 @@ export function readResourceFile(text: string, shown: string, namespace: string)
     const source = new YamlSource(part, "a document");
     for (const { at, message } of source.faults) problems.push({ at, key: "", message, remedy: REMEDY_YAML });
     if (source.faults.length > 0) continue;
-    for (const { path, index, document } of documentsOf(source.value)) {
-      const root: DocPath = index === undefined ? path : [...path, index];
+    for (const { path, document } of documentsOf(source.value)) {
       const checked = checkResource(placed(document, namespace));
       if (checked.ok) resources.push(checked.value);
-      else for (const fault of checked.error) problems.push(problemOf(source, root, fault, document));
+      else for (const fault of checked.error) problems.push(problemOf(source, path, fault, document));
     }
   }
   if (problems.length > 0) throw refusal(shown, problems.sort(byPosition));
