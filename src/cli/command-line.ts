@@ -1,6 +1,6 @@
 import { CommanderError } from "commander";
+import { DocumentError } from "../io/document/problem.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { LabFileError } from "../lab/lab-file.ts";
 import type { CommandContext } from "./command-context.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { buildProgram, commanderExitCode, type Outcome } from "./program.ts";
@@ -21,7 +21,7 @@ export async function runCommandLine(argv: readonly string[], cx: CommandContext
 
 function tellError(thrown: unknown, terminal: Terminal): void {
   const mark = terminal.style("err", "red", "error:");
-  if (thrown instanceof LabFileError) {
+  if (thrown instanceof DocumentError) {
     terminal.note(thrown.message);
   } else if (thrown instanceof PodloomError) {
     terminal.note(`${mark} ${thrown.message} [${thrown.code}]`);

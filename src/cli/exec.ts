@@ -4,9 +4,13 @@ import type { LabExecArgs } from "../lab/lab-protocol.ts";
 import { type CommandContext, onSignals, withLab } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 
-/** Pods are named plainly or as `pod/NAME`; `node/NAME` is a node's own namespace. */
+/** Whose own namespace may be named, before the slash. */
+const MEMBERS = ["node/", "router/", "announcer/"];
+
+/** Pods are named plainly or as `pod/NAME`; `node/NAME` is a node's own namespace, `router/NAME` a router's. */
 export function readExecTarget(text: string): LabExecArgs["target"] {
-  if (text.startsWith("node/")) return { t: "node", node: text.slice("node/".length) };
+  const member = MEMBERS.find((start) => text.startsWith(start));
+  if (member !== undefined) return { t: "node", node: text.slice(member.length) };
   return { t: "pod", pod: text.startsWith("pod/") ? text.slice("pod/".length) : text };
 }
 

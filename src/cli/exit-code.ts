@@ -25,6 +25,7 @@ export const EXIT_CODES_TEXT =
 const USAGE_CODES = new Set([
   "PL_USAGE",
   "PL_LAB_FILE",
+  "PL_RESOURCE_FILE",
   "PL_AMBIGUOUS_LAB",
   "PL_AMBIGUOUS_SPEAKER",
   "PL_IPC_BAD_ARGS",

@@ -8,13 +8,15 @@ import type { PodAddress } from "../measure/reachability.ts";
 export async function lookAt(client: LabClient, withStore: boolean): Promise<LabView> {
   const status = await client.ask("status", { withStore });
   return {
-    nodes: status.nodes.map(({ name, state, pods, lastExit, status: process }) => ({
+    nodes: status.nodes.map(({ name, role, state, pods, lastExit, status: process }) => ({
       name,
+      listsLeases: role === "node",
       state,
       pods,
       ...(process === "running" ? {} : { reason: lastExit ?? "it waits for its turn to start" }),
     })),
     storeLeases: status.storeLeases,
+    storeOptional: status.storeOptional,
   };
 }
 

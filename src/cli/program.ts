@@ -1,9 +1,12 @@
 // The command line: names, flags and help. What a command does is loaded only when it runs.
 import { Command, type CommanderError, Option } from "commander";
 import { nearestWord } from "../base/nearest-word.ts";
+import { CALICO_KINDS, kindOfWord } from "../control/calico/resource-kinds.ts";
+import type { CalicoKind } from "../control/calico/resources.ts";
 import { INSPECT_NOUNS, type InspectNoun } from "../control/inspect.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import { addBgp, addBirdc, addGetBgp, type Run } from "./bgp-program.ts";
+import { addCalico, addCalicoctl, addGetKindFlags, type GetKindOptions, getKind } from "./calico-program.ts";
 import { type CommandContext, readDuration, readWhole } from "./command-context.ts";
 import { EXIT_CODES_TEXT, ExitCode } from "./exit-code.ts";
 import { OUTPUT_FORMATS, readFormat } from "./output.ts";
@@ -21,7 +24,9 @@ export interface Outcome {
 export function buildProgram(cx: CommandContext, outcome: Outcome): Command {
   const program = new Command("podloom");
   program
-    .description("Runs a Kubernetes pod network, Flannel's, without Kubernetes, containers or root.")
+    .description(
+      "Runs a Kubernetes pod network, Flannel's or Calico's, without Kubernetes, containers or root.",
+    )
     .version(`podloom ${versionInfo().podloom}`, "-V, --version", "print the version")
     .helpCommand("help [command]", "explain a command")
     .enablePositionalOptions()
@@ -42,6 +47,8 @@ export function buildProgram(cx: CommandContext, outcome: Outcome): Command {
   addLogs(program, cx, run);
   addWait(program, cx, run);
   addVerify(program, cx, run);
+  addCalico(program, cx, run);
+  addCalicoctl(program, cx, run);
   addBirdc(program, cx, run);
   addOthers(program, cx, run);
   bindEnvironment(program, cx.env);
@@ -124,37 +131,67 @@ function addDown(program: Command, cx: CommandContext, run: Run): void {
     );
 }
 
+interface GetOptions extends GetKindOptions {
+  readonly node?: string;
+  readonly watch?: boolean;
+}
+
 function addGet(program: Command, cx: CommandContext, run: Run): void {
   const get = program
     .command("get")
     .description(
-      "show what runs: nodes, pods, leases, routes, neigh, fdb or links of a lab, or bgp of a speaker",
+      "show what runs: nodes, pods, leases, routes, neigh, fdb or links of a lab, one of Calico's kinds (ippool, bgppeer, wep, …), or bgp of a speaker",
     )
     // What stands behind `bgp` is its own.
     .enablePositionalOptions()
-    .argument("<noun>", INSPECT_NOUNS.join(", "))
+    .argument("<noun>", `${INSPECT_NOUNS.join(", ")}, or one of Calico's kinds`)
+    .argument("[names...]", "only these, of a kind of Calico's")
     .option("--node <name>", "as this node sees it")
-    .option("-o, --output <format>", OUTPUT_FORMATS.join(", "), "table")
+    .option("-o, --output <format>", `${OUTPUT_FORMATS.join(", ")}; of Calico's kinds also ps`, "table")
     .option(
       "-w, --watch",
       'go on, showing what changes; a row that goes is "- …", in JSON {"removed": row}, in YAML a list `removed`',
-    )
+    );
+  addGetKindFlags(get)
     .option(LAB_FLAG, LAB_TEXT)
-    .action((noun: string, options: { node?: string; output: string; watch?: boolean; lab?: string }) => {
-      const format = readFormat(options.output);
-      const flags = { lab: options.lab, node: options.node, format, watch: options.watch === true };
-      return run(import("./get.ts").then(({ get }) => get(readNoun(noun), flags, cx)));
-    });
+    .action((word: string, names: string[], options: GetOptions) => run(getNoun(word, names, options, cx)));
   addGetBgp(get, cx, run);
+}
+
+/** A noun of the lab, or one of Calico's kinds; where both have a word (nodes), the lab does. */
+function getNoun(
+  word: string,
+  names: readonly string[],
+  options: GetOptions,
+  cx: CommandContext,
+): Promise<number> {
+  const noun = readNoun(word);
+  if (noun.t === "kind") {
+    const lost = options.watch === true ? "-w" : options.node === undefined ? undefined : "--node";
+    if (lost === undefined) return getKind(noun.kind, names, options, cx);
+    throw new PodloomError("PL_USAGE", `${lost} does not go with ${noun.kind}, which is in the store`, {
+      remedy: `Leave it out: podloom get ${word}`,
+    });
+  }
+  const [stray] = names;
+  const flag = options.etcd === undefined ? undefined : "--etcd";
+  if (stray !== undefined || flag !== undefined) {
+    throw new PodloomError("PL_USAGE", `\`get ${word}\` takes no ${flag ?? `"${stray}"`}`, {
+      remedy: "It shows all of a running lab; --node NAME shows them as one node sees them.",
+    });
+  }
+  const format = readFormat(options.output);
+  const flags = { lab: options.lab, node: options.node, format, watch: options.watch === true };
+  return import("./get.ts").then(({ get }) => get(noun.noun, flags, cx));
 }
 
 function addExec(program: Command, cx: CommandContext, run: Run): void {
   program
     .command("exec")
     .description(
-      "run a command in a pod, or in a node with node/NAME: ping, traceroute, ip, bridge, arp, route, cat, udp-load, udp-sink",
+      "run a command in a pod, or in a node or router with node/NAME, router/NAME: ping, traceroute, ip, bridge, arp, route, cat, udp-load, udp-sink",
     )
-    .argument("<target>", "a pod, or node/NAME")
+    .argument("<target>", "a pod, or node/NAME, router/NAME, announcer/NAME")
     .argument("<command...>", "the command and its arguments, best after --")
     .passThroughOptions()
     .option(LAB_FLAG, LAB_TEXT)
@@ -252,10 +289,11 @@ function addOthers(program: Command, cx: CommandContext, run: Run): void {
       import("./completion.ts").then(({ completionScript }) => cx.terminal.print(completionScript(shell))),
     );
   addBgp(program);
-  // These two are programs of their own (bin/podloom.js starts them); they stand here for the help.
+  // These are programs of their own (bin/podloom.js starts them); they stand here for the help.
   program
     .command("node")
     .description("run one node alone, given an etcd and an address; see podloom node --help");
+  program.command("router").description("run one router or announcer alone, from a file");
   program.command("store").description("run the embedded etcd v3 store alone; see podloom store --help");
   program
     .command("__complete", { hidden: true })
@@ -306,10 +344,14 @@ function describeOption(option: Option): string {
   return extra.length === 0 ? option.description : `${option.description} (${extra.join("; ")})`;
 }
 
-function readNoun(text: string): InspectNoun {
+function readNoun(
+  text: string,
+): { readonly t: "noun"; readonly noun: InspectNoun } | { readonly t: "kind"; readonly kind: CalicoKind } {
   const singular = INSPECT_NOUNS.find((noun) => noun === text || noun === `${text}s`);
-  if (singular !== undefined) return singular;
-  const known = [...INSPECT_NOUNS, "bgp"];
+  if (singular !== undefined) return { t: "noun", noun: singular };
+  const kind = kindOfWord(text);
+  if (kind.ok) return { t: "kind", kind: kind.value };
+  const known = [...INSPECT_NOUNS, "bgp", ...CALICO_KINDS.map((one) => one.toLowerCase())];
   const near = nearestWord(text, known);
   throw new PodloomError("PL_USAGE", `\`get\` does not know "${text}"`, {
     remedy: near === undefined ? `It knows: ${known.join(", ")}.` : `Did you mean "${near}"?`,

@@ -24,7 +24,7 @@ export async function printSummary(
   const { rows } = await client.ask("get", { noun: "nodes" });
   const nodes = rows as NodeRow[];
   terminal.print("");
-  for (const line of nodeTable(nodes)) terminal.print(line);
+  for (const line of nodeTable(nodes, status.cni)) terminal.print(line);
   terminal.print("");
   if (reachability !== undefined) {
     printReachability(reachability, terminal);
@@ -48,26 +48,35 @@ export function programName(script: string | undefined, env: NodeJS.ProcessEnv):
   return script?.endsWith(".js") === true || env.npm_command === "exec" ? "npx podloom" : "podloom";
 }
 
-function nodeTable(nodes: readonly NodeRow[]): string[] {
+function nodeTable(nodes: readonly NodeRow[], cni: LabStatus["cni"]): string[] {
   const memory = (bytes: number | undefined): string => (bytes === undefined ? "-" : formatBytes(bytes));
+  const [heads, own]: [readonly string[], (node: NodeRow) => readonly string[]] =
+    cni === "flannel"
+      ? [["SUBNET", "VTEP-MAC"], (node) => [node.subnet ?? "-", node.vtepMac ?? "-"]]
+      : [
+          ["BLOCK", "AS", "ENCAPSULATION"],
+          (node) => [node.subnet ?? "-", String(node.asNumber ?? "-"), node.encapsulation ?? "-"],
+        ];
+  const last = 3 + heads.length;
   return tableLines(
-    ["NODE", "PID", "UNDERLAY", "SUBNET", "VTEP-MAC", "RSS", "PSS"],
+    ["NODE", "PID", "UNDERLAY", ...heads, "RSS", "PSS"],
     nodes.map((node) => [
       node.name,
       String(node.pid ?? "-"),
       node.underlay,
-      node.subnet ?? "-",
-      node.vtepMac ?? "-",
+      ...own(node),
       memory(node.rssBytes),
       memory(node.pssBytes),
     ]),
-    new Set([1, 5, 6]),
+    new Set([1, last, last + 1]),
   );
 }
 
 function placeLines(status: LabStatus, nodes: readonly NodeRow[], pods: number, elapsed: string): string[] {
   const pss = nodes.reduce((sum, node) => sum + (node.pssBytes ?? node.rssBytes ?? 0), 0);
-  const processes = countOf(nodes.length, "node process", "node processes");
+  const routers = nodes.filter(({ role }) => role === "router" || role === "announcer").length;
+  const beside = routers === 0 ? "" : ` and ${countOf(routers, "gateway process", "gateway processes")}`;
+  const processes = countOf(nodes.length - routers, "node process", "node processes") + beside;
   return tableLines(undefined, [
     [
       "lab",
@@ -92,8 +101,12 @@ function suggestions(
   if (from !== undefined && to !== undefined) {
     lines.push(`${program} exec${selector} ${from.name} -- ping -c 3 ${to.ip}`);
   }
-  const node = status.nodes[0]?.name ?? "";
+  const node = status.nodes.find(({ role }) => role === "node")?.name ?? "";
   lines.push(`${program} exec${selector} node/${node} -- ip route`);
+  if (status.cni === "calico") {
+    lines.push(`${program} exec${selector} node/${node} -- calicoctl node status`);
+    lines.push(`${program} ipam show${selector} --show-blocks`);
+  }
   const endpoint = status.store.endpoints[0]?.replace("http://", "") ?? "";
   lines.push(`ETCDCTL_API=3 etcdctl --endpoints=${endpoint} get --prefix ${status.etcdPrefix}`);
   return lines;

@@ -2,6 +2,8 @@
 
 export interface NodeRow {
   readonly name: string;
+  /** The supervisor's word; absent: `node`. */
+  readonly role?: "node" | "router" | "announcer";
   /** `Ready`, `NotReady` (no lease yet, or the lease is fenced), `Dead` (no process). */
   readonly status: "Ready" | "NotReady" | "Dead";
   /** Why it is not ready, for a person. */
@@ -9,8 +11,12 @@ export interface NodeRow {
   readonly pid?: number;
   readonly backend: string;
   readonly underlay: string;
+  /** The leased subnet; with Calico the first block. */
   readonly subnet?: string;
   readonly vtepMac?: string;
+  /** Calico: its AS, and how its packets travel, the carrier of IPIP included: `IPIP Always (fou)`. */
+  readonly asNumber?: number;
+  readonly encapsulation?: string;
   readonly pods: number;
   /** Leases of other nodes that this node has installed. */
   readonly peers: number;
@@ -35,6 +41,8 @@ export interface PodRow {
   /** Kubernetes' namespace, in a network that knows such a thing. */
   readonly namespace?: string;
   readonly node: string;
+  /** With Calico. */
+  readonly namespace?: string;
   readonly ip: string;
   readonly mac: string;
   /** The pod's end of the pair is always eth0; this is the node's end. */

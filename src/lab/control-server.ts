@@ -127,7 +127,8 @@ function readGetArgs(args: unknown): LabGetArgs {
 }
 
 async function getRows(supervisor: Supervisor, args: LabGetArgs): Promise<LabGetResult> {
-  const nodes = args.node === undefined ? supervisor.nodes : [nodeNamed(supervisor, args.node)];
+  const nodes =
+    args.node === undefined ? askedNodes(supervisor, args.noun) : [nodeNamed(supervisor, args.node)];
   const missing: { node: string; why: string }[] = [];
   const perNode = await Promise.all(
     nodes.map(async (node) => {
@@ -156,6 +157,12 @@ async function getRows(supervisor: Supervisor, args: LabGetArgs): Promise<LabGet
   return { rows: several ? oneRowALease(rows as LeaseRow[]) : rows, missing };
 }
 
+/** Who is asked when no node is named: routers and announcers have no pods and no leases. */
+function askedNodes({ nodes }: Supervisor, noun: InspectNoun): readonly NodeProcess[] {
+  const all = noun !== "pods" && noun !== "leases";
+  return all ? nodes : nodes.filter(({ member }) => member.role === "node");
+}
+
 /** What is known of a node that did not answer. */
 function silentRow(node: NodeProcess, missing: LabGetResult["missing"]): NodeRow {
   const status = node.describe();
@@ -164,6 +171,7 @@ function silentRow(node: NodeProcess, missing: LabGetResult["missing"]): NodeRow
   const { restarts } = status;
   return {
     name: node.name,
+    role: status.role,
     status: status.pid === undefined ? "Dead" : "NotReady",
     reason: status.status === "running" ? reason : ended,
     ...(status.pid === undefined ? {} : { pid: status.pid }),
@@ -184,10 +192,11 @@ function silentRow(node: NodeProcess, missing: LabGetResult["missing"]): NodeRow
 
 /** What a node says of itself, completed by what only its supervisor knows. */
 function completedRow(node: NodeProcess, said: NodeRow): NodeRow {
-  const { pid, restarts } = node.describe();
+  const { pid, restarts, role } = node.describe();
   const memory = said.rssBytes === undefined && pid !== undefined ? processMemory(pid) : undefined;
   return {
     ...said,
+    role,
     ...(pid === undefined ? {} : { pid }),
     ...memory,
     restarts,
@@ -235,7 +244,7 @@ function nodeNamed(supervisor: Supervisor, name: string): NodeProcess {
 function nodeWithPod(supervisor: Supervisor, pod: string): NodeProcess {
   const node = supervisor.nodeOfPod(pod);
   if (node !== undefined) return node;
-  const known = listed(supervisor.nodes.flatMap((other) => other.node.pods.map((wish) => wish.name)));
+  const known = listed(supervisor.nodes.flatMap((other) => other.member.pods));
   const hint = supervisor.node(pod) === undefined ? "" : `; for the node itself write node/${pod}`;
   throw new PodloomError("PL_NO_POD", `no pod "${pod}"; there are ${known}${hint}`, {
     remedy: "`podloom get pods` lists them.",

@@ -18,7 +18,7 @@ export interface LabHolder {
   /** Where its logs are. */
   readonly state: string;
   readonly socket: string;
-  /** `a.b.c.d/len`, and how it is carried: two labs must not share socket addresses. */
+  /** `a.b.c.d/len` of each segment, with commas between, and how it is carried: two labs must not share socket addresses. */
   readonly underlay: string;
   readonly carrier: string;
 }

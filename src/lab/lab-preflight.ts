@@ -4,7 +4,7 @@ import { formatPrefix, type Prefix, parseCidr } from "../base/ipv4-addr.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import type { Environment } from "../io/xdg-folders.ts";
 import { type LabDirs, runtimeFault } from "./lab-dirs.ts";
-import { runningLabs } from "./lab-lock.ts";
+import { type LabHolder, runningLabs } from "./lab-lock.ts";
 import { isAlive, type ProcessIdentity } from "./process-identity.ts";
 import type { Lab } from "./resolve-lab.ts";
 
@@ -17,22 +17,36 @@ const ORPHANS_TIMEOUT_MS = 5000;
  * @throws PodloomError PL_UNDERLAY_IN_USE naming the lab that has them
  */
 export function refuseSharedUnderlay(lab: Lab, env: Environment): void {
-  const mine = carried(lab.underlay.subnet, lab.underlay.carrier);
+  const { segments, carrier } = lab.underlay;
   for (const other of runningLabs(env)) {
-    if (other.name === lab.name || other.carrier !== lab.underlay.carrier) continue;
-    const cidr = parseCidr(other.underlay);
-    if (!cidr.ok) continue;
-    const theirs = carried(cidr.value, other.carrier);
-    if (theirs.from > mine.to || mine.from > theirs.to) continue;
-    const pair = `${formatPrefix(lab.underlay.subnet)} and ${other.underlay}`;
-    throw new PodloomError(
-      "PL_UNDERLAY_IN_USE",
-      `the lab "${other.name}" (process ${other.supervisor.pid}) has the same socket addresses: ${pair} overlap on this machine`,
-      {
-        remedy: `Set another underlay.subnet in this lab's file, or stop that one: podloom down ${other.name}`,
-      },
-    );
+    if (other.name === lab.name || other.carrier !== carrier) continue;
+    for (const text of other.underlay.split(",")) {
+      const cidr = parseCidr(text);
+      if (!cidr.ok) continue;
+      const theirs = carried(cidr.value, carrier);
+      const mine = segments.find(({ subnet }) => {
+        const own = carried(subnet, carrier);
+        return theirs.from <= own.to && own.from <= theirs.to;
+      });
+      if (mine !== undefined) throw shared(mine.subnet, text, other);
+    }
   }
+}
+
+/** The subnets of a lab's underlay, as its lock holds them. */
+export function underlayText(lab: Lab): string {
+  return lab.underlay.segments.map(({ subnet }) => formatPrefix(subnet)).join(",");
+}
+
+function shared(mine: Prefix, theirs: string, other: LabHolder): PodloomError {
+  const pair = `${formatPrefix(mine)} and ${theirs}`;
+  return new PodloomError(
+    "PL_UNDERLAY_IN_USE",
+    `the lab "${other.name}" (process ${other.supervisor.pid}) has the same socket addresses: ${pair} overlap on this machine`,
+    {
+      remedy: `Set another underlay.subnet in this lab's file, or stop that one: podloom down ${other.name}`,
+    },
+  );
 }
 
 /** The socket addresses of a segment as a range. On the loopback carrier only the last three octets count. */

@@ -1,6 +1,7 @@
 // What the supervisor answers the command line. The framing and the nodes' own verbs are in `io/ipc/protocol.ts`.
 import type { InspectNoun } from "../control/inspect.ts";
 import type { ExecResult, NodeState, ProbeArgs, ProbeResult } from "../io/ipc/protocol.ts";
+import type { MemberRole } from "./lab-member.ts";
 
 /** verb `status`. */
 export interface StatusArgs {
@@ -19,9 +20,10 @@ export type NodeProcessStatus =
   | "dead"
   | "stopped";
 
-/** One node in a status. */
+/** One node, router or announcer in a status. */
 export interface NodeStatus {
   readonly name: string;
+  readonly role: MemberRole;
   readonly status: NodeProcessStatus;
   readonly pid: number | undefined;
   /** Underlay address, dotted. */
@@ -56,13 +58,19 @@ export interface LabStatus {
   readonly socket: string;
   readonly state: string;
   readonly logs: string;
+  readonly cni: "flannel" | "calico";
   readonly backend: string;
   readonly network: string;
   readonly etcdPrefix: string;
   readonly store: StoreStatus;
   readonly nodes: readonly NodeStatus[];
-  /** Subnets in the store, sorted; undefined when it was not asked or did not answer. */
+  /**
+   * Subnets in the store that every node must have, sorted: leases, or Calico's blocks. Undefined when it was not asked or did
+   * not answer.
+   */
   readonly storeLeases: readonly string[] | undefined;
+  /** Calico's blocks that a node may have a route to, or not. */
+  readonly storeOptional: readonly string[];
 }
 
 /** verb `get` of the supervisor: rows of all nodes, or of one. */

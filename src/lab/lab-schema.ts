@@ -1,7 +1,14 @@
 // The lab file: one zod schema, from which come the types, the checks and the published JSON schema. What a schema cannot
 // say (two nodes with one address, a network that is too small) is checked in `resolve-lab.ts`.
 import { z } from "zod";
-import { NAME_PATTERN, NAME_RULE } from "../base/name-rule.ts";
+import {
+  announcersSchema,
+  calicoSchema,
+  routersSchema,
+  SEGMENTS_MAX,
+  segmentSchema,
+} from "./calico-schema.ts";
+import { address, asNumber, cidr, name, whole } from "./schema-values.ts";
 import { ENDPOINTS_PATTERN, STORE_FORM } from "./store-endpoints.ts";
 
 /** What `apiVersion` must be. */
@@ -11,18 +18,6 @@ export const LAB_API_VERSION = "podloom/v1";
 export const NODES_MAX = 2000;
 /** Upper bound of pods on one node: a /24 has room for no more. */
 export const PODS_MAX = 250;
-
-const name = (what: string, example: string) =>
-  z
-    .string()
-    .regex(NAME_PATTERN, { error: `must be ${NAME_RULE}` })
-    .meta({ description: `${what}: ${NAME_RULE}.`, examples: [example] });
-
-const address = (text: string, example: string) =>
-  z.ipv4({ error: "must be an IPv4 address" }).meta({ description: text, examples: [example] });
-const cidr = (text: string, example: string) =>
-  z.cidrv4({ error: "must be an IPv4 prefix" }).meta({ description: text, examples: [example] });
-const whole = (min: number, max: number, text: string) => z.int().min(min).max(max).describe(text);
 
 const backend = z
   .strictObject({
@@ -56,11 +51,22 @@ const network = z
     SubnetMax: address("Last subnet that may be leased.", "10.244.255.0").optional(),
     Backend: backend.prefault({ Type: "vxlan" }),
   })
-  .describe("Flannel's net-conf.json, in its own words. It is written to <etcdPrefix>/config.");
+  .describe(
+    "Flannel's net-conf.json, in its own words. It is written to <etcdPrefix>/config. Only with cni: flannel.",
+  );
 
 const underlay = z
   .strictObject({
-    subnet: cidr("The network between the nodes.", "192.168.56.0/24").default("192.168.56.0/24"),
+    subnet: cidr(
+      "The network between the nodes, when it is one segment; the default is 192.168.56.0/24.",
+      "192.168.56.0/24",
+    ).optional(),
+    segments: z
+      .array(segmentSchema)
+      .min(1)
+      .max(SEGMENTS_MAX)
+      .describe("The segments, when there are several; in place of subnet. Only with cni: calico.")
+      .optional(),
     carrier: z
       .enum(["loopback", "host"])
       .describe(
@@ -77,11 +83,12 @@ const pod = z.union([
     .strictObject({
       name: name("A pod's name, unique in the lab", "web"),
       ip: address(
-        "The address that the pod asks for; it must lie in its node's subnet, so the node must name that.",
+        "The address that the pod asks for. Flannel: in its node's subnet, so the node must name that. Calico: in a pool.",
         "10.244.5.9",
       ).optional(),
+      namespace: name("Its namespace; the default is default. Only with cni: calico", "shop").optional(),
     })
-    .describe("A pod with a wish for an address."),
+    .describe("A pod with wishes."),
 ]);
 
 const pods = z
@@ -99,8 +106,21 @@ const listedNode = z
       "192.168.56.2",
     ).optional(),
     subnet: cidr(
-      "The subnet that it leases: one of network.Network, SubnetLen long, from SubnetMin to SubnetMax. The default is a random free one, or the next free one when another node names its own.",
+      "The subnet that it leases: one of network.Network, SubnetLen long, from SubnetMin to SubnetMax. The default is a random free one, or the next free one when another node names its own. Only with cni: flannel.",
       "10.244.5.0/24",
+    ).optional(),
+    segment: name(
+      "The segment that it is in; the default is the one of its address, else they are filled in turn",
+      "rack1",
+    ).optional(),
+    labels: z
+      .record(z.string(), z.string())
+      .describe("Labels of its Node, for selectors. Only with cni: calico.")
+      .optional(),
+    asNumber: asNumber("Its AS number; the default is BGPConfiguration's. Only with cni: calico.").optional(),
+    routeReflectorClusterID: address(
+      "Makes it a route reflector of this cluster. Only with cni: calico.",
+      "244.0.0.1",
     ).optional(),
     pods: pods.optional(),
   })
@@ -132,7 +152,7 @@ const lease = z
       )
       .default("keepalive"),
   })
-  .describe("How a node holds its subnet.");
+  .describe("How a node holds its subnet. Only with cni: flannel.");
 
 const restart = z
   .strictObject({
@@ -154,9 +174,13 @@ export const labFileSchema = z
   .strictObject({
     apiVersion: z.literal(LAB_API_VERSION).describe(`${LAB_API_VERSION}, always.`),
     name: name("The lab's name; the default is the file's", "my-lab").optional(),
-    network: network.prefault({}),
+    cni: z.enum(["flannel", "calico"]).describe("Whose pod network runs.").default("flannel"),
+    network: network.optional(),
+    calico: calicoSchema.optional(),
     underlay: underlay.prefault({}),
     nodes: nodes.prefault({}),
+    routers: routersSchema.optional(),
+    announcers: announcersSchema.optional(),
     store: z
       .union([
         z.enum(["embedded", "etcd"]),
@@ -172,9 +196,12 @@ export const labFileSchema = z
     etcdPrefix: z
       .string()
       .regex(/^(\/[A-Za-z0-9._-]+)+$/, { error: "must be a path" })
-      .meta({ description: "Where Flannel's keys live.", examples: ["/coreos.com/network"] })
-      .default("/coreos.com/network"),
-    lease: lease.prefault({}),
+      .meta({
+        description: "Where Flannel's keys live; the default is /coreos.com/network. Only with cni: flannel.",
+        examples: ["/coreos.com/network"],
+      })
+      .optional(),
+    lease: lease.optional(),
     strict: z.boolean().describe("Reproduce the originals' quirks instead of avoiding them.").default(false),
     restart: restart.prefault({}),
   })
@@ -183,7 +210,29 @@ export const labFileSchema = z
 /** A lab file as it was read, with its defaults. */
 export type LabFile = z.output<typeof labFileSchema>;
 
-/** The published JSON schema of a lab file, for editors. */
+/** What a Flannel lab has besides: keys that stay undefined unless they are written, for a Calico lab has none of them. */
+export type FlannelFile = Omit<LabFile, FlannelKey> & { readonly [K in FlannelKey]: NonNullable<LabFile[K]> };
+type FlannelKey = "network" | "lease" | "etcdPrefix";
+
+/** `file` with Flannel's defaults. */
+export function withFlannelDefaults(file: LabFile): FlannelFile {
+  return {
+    ...file,
+    network: file.network ?? network.parse({}),
+    lease: file.lease ?? lease.parse({}),
+    etcdPrefix: file.etcdPrefix ?? "/coreos.com/network",
+  };
+}
+
+/** What a Calico lab says of Calico, with the defaults. */
+export function calicoOf(file: LabFile): NonNullable<LabFile["calico"]> {
+  return file.calico ?? calicoSchema.parse({});
+}
+
+let jsonSchema: Record<string, unknown> | undefined;
+
+/** The published JSON schema of a lab file, for editors. Made once: with all of BGP's keys it takes some 50 ms. */
 export function labJsonSchema(): Record<string, unknown> {
-  return { ...z.toJSONSchema(labFileSchema, { io: "input" }), title: "podloom lab" };
+  jsonSchema ??= { ...z.toJSONSchema(labFileSchema, { io: "input" }), title: "podloom lab" };
+  return jsonSchema;
 }

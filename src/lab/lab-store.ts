@@ -1,19 +1,17 @@
 // The store of a lab, whichever it is: started or reached, configured, watched, started again when it dies.
 
-import { formatPrefix } from "../base/ipv4-addr.ts";
-import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
-import type { KeyValue } from "../control/datastore/messages.ts";
-import { NO_LEASE } from "../control/datastore/messages.ts";
-import { emitConfigKey, parseSubnetKey, subnetsRange } from "../control/flannel/subnet-key.ts";
 import { type EtcdTransport, StoreError } from "../io/etcd/etcd-transport.ts";
 import { Etcd3Transport } from "../io/etcd/etcd3-transport.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 import type { Environment } from "../io/xdg-folders.ts";
+import { CalicoStore } from "./calico-store.ts";
 import type { Child, ChildExit } from "./child-process.ts";
+import { FlannelStore } from "./flannel-store.ts";
 import { type LabDirs, logPath } from "./lab-dirs.ts";
 import type { StoreStatus } from "./lab-protocol.ts";
 import type { Lab } from "./resolve-lab.ts";
 import { decideRestart, describeEnd } from "./restart-policy.ts";
+import { retried, type StoreNetwork, type StoreSubnets } from "./store-network.ts";
 import { type StoreContext, type StorePorts, startStore, startStoreOn, stopStore } from "./store-process.ts";
 
 /** Restarts of a store in a row before the lab is given up. */
@@ -35,6 +33,8 @@ export interface LabStoreOptions {
   readonly onLost: (error: PodloomError) => void;
   /** The pause before the first restart in a row; each further one is twice as long. 200. */
   readonly backoffMs?: number;
+  /** Where this lab's BGP listens. */
+  readonly bgpPort: number;
 }
 
 /** An open store. */
@@ -42,6 +42,7 @@ export class LabStore {
   readonly status: StoreStatus;
   readonly #options: LabStoreOptions;
   readonly #transport: EtcdTransport;
+  readonly #network: StoreNetwork;
   readonly #context: StoreContext | undefined;
   readonly #ports: StorePorts | undefined;
   #child: Child | undefined;
@@ -59,6 +60,11 @@ export class LabStore {
     this.#options = options;
     this.status = status;
     this.#transport = transport;
+    const { lab, bgpPort } = options;
+    this.#network =
+      lab.calico === undefined
+        ? new FlannelStore(lab)
+        : new CalicoStore(lab, lab.calico, bgpPort, status.endpoints);
     this.#context = own?.context;
     this.#ports = own?.ports;
     this.#child = own?.child;
@@ -83,7 +89,7 @@ export class LabStore {
       const text = `${describeKind(store.kind, version)} at ${endpoints.join(", ")}`;
       const status = { kind: store.kind, text, endpoints, version, pid: own?.child.pid };
       const opened = new LabStore(options, status, transport, own);
-      await opened.#writeConfig();
+      await opened.#network.configure(transport, options.forceConfig);
       return opened;
     } catch (thrown) {
       await transport.close();
@@ -101,23 +107,14 @@ export class LabStore {
     return { ...this.status, pid: this.#child?.exit === undefined ? this.#child?.pid : undefined };
   }
 
-  /**
-   * Subnets that keys of leases name, sorted by address, each once; undefined when the store does not answer.
-   *
-   * Values are not judged here. Whether a lease can be used depends on who reads it: on its backend, its own subnet, its own
-   * address, and on what it knew before the value was spoilt. So each node reports the subnets that it ignores
-   * (`NodeState.ignored`), and whoever compares takes those away.
-   */
-  async leases(): Promise<readonly string[] | undefined> {
-    let kvs: readonly KeyValue[];
+  /** The subnets that nodes are to have, sorted by address, each once; none are told when the store does not answer. */
+  async subnets(): Promise<StoreSubnets> {
     try {
-      kvs = (await this.#transport.range(subnetsRange(this.#options.lab.etcdPrefix))).kvs;
+      return await this.#network.subnets(this.#transport);
     } catch (thrown) {
-      if (thrown instanceof StoreError) return undefined;
+      if (thrown instanceof StoreError) return { storeLeases: undefined, storeOptional: [] };
       throw thrown;
     }
-    const subnets = kvs.flatMap((kv) => parseSubnetKey(kv.key)?.subnet ?? []);
-    return [...new Set(subnets.sort((a, b) => a.addr - b.addr || a.len - b.len).map(formatPrefix))];
   }
 
   /** Ends the connection, and the process if it is ours. Answers whether that had to be killed. */
@@ -172,7 +169,7 @@ export class LabStore {
   /** A store that lost its data has lost the configuration too. */
   async #configureAgain(child: Child): Promise<void> {
     try {
-      await this.#writeConfig();
+      await this.#network.configureAgain(this.#transport);
       this.#options.onBack();
     } catch (thrown) {
       // Whoever watches it starts it again when it has ended meanwhile.
@@ -189,32 +186,6 @@ export class LabStore {
         cause,
       }),
     );
-  }
-
-  async #writeConfig(): Promise<void> {
-    const { lab, forceConfig } = this.#options;
-    const key = emitConfigKey(lab.etcdPrefix);
-    const value = encodeUtf8(lab.networkJson);
-    const absent = { key, target: "version", op: "equal", operand: 0 } as const;
-    const put = { t: "put", key, value, lease: NO_LEASE } as const;
-    const range = { t: "range", range: { key, rangeEnd: undefined } } as const;
-    const outcome = await retried(() => this.#transport.txn([absent], [put], [range]));
-    if (outcome.succeeded) return;
-    const reply = outcome.replies[0];
-    const found = reply?.t === "range" ? reply.kvs[0] : undefined;
-    const text = found === undefined ? "" : (decodeUtf8(found.value) ?? "");
-    if (sameJson(text, lab.networkJson)) return;
-    if (lab.store.kind === "external" && !forceConfig) {
-      throw new PodloomError(
-        "PL_CONFIG_FOREIGN",
-        `the store holds another network configuration under ${key}: ${text.slice(0, 300)}`,
-        {
-          remedy:
-            "Use it in the lab file's `network`, choose another etcdPrefix, or replace it with --force-config.",
-        },
-      );
-    }
-    await this.#transport.put(key, value, NO_LEASE);
   }
 }
 
@@ -267,34 +238,4 @@ async function versionOf(transport: EtcdTransport, endpoints: readonly string[])
       },
     );
   }
-}
-
-/** Tries again a few times what failed because the store was not there yet. Only for what may safely be done twice. */
-async function retried<T>(call: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await call();
-    } catch (thrown) {
-      const again =
-        thrown instanceof StoreError && (thrown.reason === "unavailable" || thrown.reason === "timeout");
-      if (!again || attempt === 4) throw thrown;
-      await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** attempt));
-    }
-  }
-}
-
-/** Do two JSON texts say the same? The order of keys does not matter. */
-export function sameJson(a: string, b: string): boolean {
-  try {
-    return canonical(JSON.parse(a)) === canonical(JSON.parse(b));
-  } catch {
-    return a === b;
-  }
-}
-
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value) ?? "null";
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`).join(",")}}`;
 }

@@ -1,25 +1,12 @@
-// One node's process over its lives: started, connected, watched, started again by the lab's rule.
-import { join } from "node:path";
-import { formatIpv4, formatPrefix } from "../base/ipv4-addr.ts";
+// One member's process over its lives (a node's, a router's, an announcer's): started, connected, watched, started again by the
+// lab's rule.
 import type { Connection } from "../io/ipc/connection.ts";
 import { type NodeState, TOKEN_VARIABLE } from "../io/ipc/protocol.ts";
-import type { Environment } from "../io/xdg-folders.ts";
 import { Child, type ChildExit, failedStart } from "./child-process.ts";
-import { type LabDirs, logPath } from "./lab-dirs.ts";
+import { logPath } from "./lab-dirs.ts";
+import type { LabMember, MemberContext } from "./lab-member.ts";
 import type { NodeProcessStatus, NodeStatus } from "./lab-protocol.ts";
-import type { Lab, LabNode } from "./resolve-lab.ts";
 import { decideRestart, type RestartDecision } from "./restart-policy.ts";
-
-/** What every node of a lab is started with. */
-export interface NodeContext {
-  readonly lab: Lab;
-  readonly dirs: LabDirs;
-  /** The program and arguments that run podloom itself. */
-  readonly program: readonly string[];
-  readonly env: Environment;
-  readonly endpoints: readonly string[];
-  readonly token: string;
-}
 
 /** Who hears of a node. */
 export interface NodeWatcher {
@@ -30,9 +17,9 @@ export interface NodeWatcher {
   nodeEnded(node: NodeProcess, exit: ChildExit, proposal: RestartDecision): RestartDecision;
 }
 
-/** One node of the lab. */
+/** One member of the lab. */
 export class NodeProcess {
-  readonly node: LabNode;
+  readonly member: LabMember;
   /** What it said of itself last, while it is connected. */
   state: NodeState | undefined;
   status: NodeProcessStatus = "waiting";
@@ -41,7 +28,7 @@ export class NodeProcess {
   lastExit: string | undefined;
   /** Has it been ready once? */
   wasReady = false;
-  readonly #context: NodeContext;
+  readonly #context: MemberContext;
   readonly #watcher: NodeWatcher;
   #child: Child | undefined;
   #connection: Connection | undefined;
@@ -51,14 +38,14 @@ export class NodeProcess {
   /** Told when the process has said hello or has ended: then the next one may start. */
   #settled: (() => void) | undefined;
 
-  constructor(node: LabNode, context: NodeContext, watcher: NodeWatcher) {
-    this.node = node;
+  constructor(member: LabMember, context: MemberContext, watcher: NodeWatcher) {
+    this.member = member;
     this.#context = context;
     this.#watcher = watcher;
   }
 
   get name(): string {
-    return this.node.name;
+    return this.member.name;
   }
 
   get child(): Child | undefined {
@@ -132,11 +119,12 @@ export class NodeProcess {
     const running = this.status === "running";
     return {
       name: this.name,
+      role: this.member.role,
       status: this.status,
       pid: running ? this.#child?.pid : undefined,
-      underlay: formatIpv4(this.node.address),
+      underlay: this.member.underlay,
       state: running ? this.state : undefined,
-      pods: this.node.pods.map((pod) => pod.name),
+      pods: this.member.pods,
       restarts: this.restarts,
       lastExit: this.lastExit,
       log: logPath(this.#context.dirs, this.name),
@@ -148,7 +136,7 @@ export class NodeProcess {
     let child: Child;
     try {
       child = new Child({
-        argv: nodeArguments(this.node, this.#context),
+        argv: this.member.argv(this.#context),
         env: { ...this.#context.env, [TOKEN_VARIABLE]: this.#context.token },
         log: logPath(this.#context.dirs, this.name),
         stdin: "ignore",
@@ -192,32 +180,4 @@ export class NodeProcess {
     this.#settled?.();
     this.#settled = undefined;
   }
-}
-
-/** The command line of one node. */
-export function nodeArguments(node: LabNode, context: NodeContext): string[] {
-  const { lab, dirs } = context;
-  const flags = {
-    "--name": node.name,
-    "--address": formatIpv4(node.address),
-    "--segment": formatPrefix(lab.underlay.subnet),
-    "--carrier": lab.underlay.carrier,
-    "--mtu": String(lab.underlay.mtuBytes),
-    "--etcd": context.endpoints.join(","),
-    "--etcd-prefix": lab.etcdPrefix,
-    "--lease-ttl": String(lab.lease.ttlSec),
-    "--lease-mode": lab.lease.mode,
-    "--state": join(dirs.nodes, node.name),
-    "--control": dirs.socket,
-  };
-  const args = [...context.program, "node", ...Object.entries(flags).flat()];
-  // Flannel renews an hour before the end; a lease too short for that is renewed at half its time.
-  if (lab.lease.mode === "renew")
-    args.push("--lease-margin", String(Math.min(3600, Math.floor(lab.lease.ttlSec / 2))));
-  if (node.subnet !== undefined) args.push("--subnet", formatPrefix(node.subnet));
-  if (lab.strict) args.push("--strict");
-  for (const pod of node.pods) {
-    args.push("--pod", pod.ip === undefined ? pod.name : `${pod.name}=${formatIpv4(pod.ip)}`);
-  }
-  return args;
 }

@@ -14,7 +14,7 @@ import {
 } from "../base/ipv4-addr.ts";
 import { type NetConf, parseNetConf } from "../control/flannel/net-conf.ts";
 import type { DocPath, DocumentFaults } from "../io/document/problem.ts";
-import type { LabFile } from "./lab-schema.ts";
+import type { FlannelFile } from "./lab-schema.ts";
 
 /** The backends that podloom has, as Flannel spells them. */
 const BACKENDS: readonly string[] = ["vxlan"];
@@ -35,7 +35,7 @@ export function checkUsable(network: Prefix, path: DocPath, example: string, fau
 }
 
 /** Flannel's configuration with its defaults filled in; undefined when it is refused. */
-export function checkNetwork(file: LabFile, json: string, faults: DocumentFaults): NetConf | undefined {
+export function checkNetwork(file: FlannelFile, json: string, faults: DocumentFaults): NetConf | undefined {
   const { EnableIPv4, EnableIPv6, IPv6Network, Backend } = file.network;
   if (!BACKENDS.includes(Backend.Type.toLowerCase())) {
     const remedy = `podloom has: ${BACKENDS.join(", ")}.`;
@@ -74,7 +74,7 @@ export function checkNetwork(file: LabFile, json: string, faults: DocumentFaults
 }
 
 /** The key that bounds how many subnets there are. */
-function limitPath(file: LabFile): DocPath {
+function limitPath(file: FlannelFile): DocPath {
   const { SubnetMin, SubnetMax } = file.network;
   return [
     "network",
@@ -83,7 +83,12 @@ function limitPath(file: LabFile): DocPath {
 }
 
 /** Is there a subnet for every node? */
-export function checkSubnetCount(conf: NetConf, nodes: number, file: LabFile, faults: DocumentFaults): void {
+export function checkSubnetCount(
+  conf: NetConf,
+  nodes: number,
+  file: FlannelFile,
+  faults: DocumentFaults,
+): void {
   const subnets = countSubnets(conf);
   if (subnets >= nodes) return;
   const path = limitPath(file);
@@ -105,7 +110,7 @@ export function leasable(conf: NetConf): readonly [Ipv4Addr, Ipv4Addr] {
 }
 
 /** Which key a sentence of {@link parseNetConf} is about, and what to do. */
-function explain(message: string, file: LabFile): readonly [DocPath, string] {
+function explain(message: string, file: FlannelFile): readonly [DocPath, string] {
   const cidr = parseCidr(file.network.Network);
   const network = cidr.ok ? prefixOf(cidr.value.addr, cidr.value.len) : prefix("10.244.0.0/16");
   const key = /^(SubnetMin|SubnetMax|SubnetLen|VNI|Port|MTU)\b/.exec(message)?.[1];
@@ -130,7 +135,7 @@ function explain(message: string, file: LabFile): readonly [DocPath, string] {
 }
 
 /** A subnet's address to show: the second of the network, the first that Flannel leases. */
-function subnetIn(network: Prefix, file: LabFile): string {
+function subnetIn(network: Prefix, file: FlannelFile): string {
   const len = file.network.SubnetLen ?? (network.len <= 22 ? 24 : network.len + 2);
   const addr = (network.addr + 2 ** (32 - len)) >>> 0;
   return formatIpv4(contains(network, addr) ? addr : network.addr);

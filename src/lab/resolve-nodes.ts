@@ -1,57 +1,71 @@
 // The nodes block of a lab file: names, underlay addresses and pods of every node.
 
 import { countOf } from "../base/count-of.ts";
-import {
-  contains,
-  formatIpv4,
-  formatPrefix,
-  type Ipv4Addr,
-  netmask,
-  type Prefix,
-  parseIpv4,
-} from "../base/ipv4-addr.ts";
+import { formatPrefix, type Ipv4Addr, parseIpv4 } from "../base/ipv4-addr.ts";
 import { NAME_LENGTH_MAX } from "../base/name-rule.ts";
-import type { DocPath, DocumentFaults } from "../io/document/problem.ts";
+import { nearestWord } from "../base/nearest-word.ts";
+import { type DocPath, type DocumentFaults, keyText } from "../io/document/problem.ts";
 import type { LabFile } from "./lab-schema.ts";
 import { RESERVED_NODE_NAMES } from "./names.ts";
 import type { LabNode, LabPod } from "./resolve-lab.ts";
+import {
+  freeAddresses,
+  type LabSegment,
+  readMember,
+  segmentPath,
+  type TakenAddresses,
+} from "./resolve-segments.ts";
 
 /** A node as the lab file asks for it, before anything is filled in. */
 export interface NodeWish {
   readonly name: string;
   readonly address: string | undefined;
   readonly subnet: string | undefined;
+  readonly segment: string | undefined;
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly asNumber: number | undefined;
+  readonly routeReflectorClusterID: string | undefined;
   readonly pods: readonly LabPod[];
 }
 
-type PodWishes = number | readonly (string | { readonly name: string; readonly ip?: string | undefined })[];
+interface PodWish {
+  readonly name: string;
+  readonly ip?: string | undefined;
+  readonly namespace?: string | undefined;
+}
+type PodWishes = number | readonly (string | PodWish)[];
+
+const NO_WISHES = {
+  address: undefined,
+  subnet: undefined,
+  segment: undefined,
+  labels: undefined,
+  asNumber: undefined,
+  routeReflectorClusterID: undefined,
+} as const;
 
 /** The wishes, one a node. */
 export function nodeWishes(file: LabFile): NodeWish[] {
   const { nodes } = file;
   if (Array.isArray(nodes)) {
-    return nodes.map((node) => ({
-      name: node.name,
-      address: node.address,
-      subnet: node.subnet,
-      pods: podWishes(node.name, node.pods ?? 2),
-    }));
+    return nodes.map((node) => ({ ...NO_WISHES, ...node, pods: podWishes(node.name, node.pods ?? 2) }));
   }
   return Array.from({ length: nodes.count }, (_, i) => {
     const name = `${nodes.prefix}${i + 1}`;
-    return { name, address: undefined, subnet: undefined, pods: podWishes(name, nodes.pods) };
+    return { ...NO_WISHES, name, pods: podWishes(name, nodes.pods) };
   });
 }
 
 function podWishes(node: string, pods: PodWishes): LabPod[] {
-  if (typeof pods === "number") {
-    return Array.from({ length: pods }, (_, i) => ({ name: `${node}-pod${i + 1}`, ip: undefined }));
-  }
-  return pods.map((pod) =>
-    typeof pod === "string"
-      ? { name: pod, ip: undefined }
-      : { name: pod.name, ip: pod.ip === undefined ? undefined : parseIpv4(pod.ip) },
-  );
+  const wishes =
+    typeof pods === "number"
+      ? Array.from({ length: pods }, (_, i): PodWish => ({ name: `${node}-pod${i + 1}` }))
+      : pods.map((pod): PodWish => (typeof pod === "string" ? { name: pod } : pod));
+  return wishes.map(({ name, ip, namespace }) => ({
+    name,
+    ip: ip === undefined ? undefined : parseIpv4(ip),
+    namespace,
+  }));
 }
 
 /** Where a key of the node with that number stands: counted nodes share theirs. */
@@ -59,51 +73,113 @@ export function nodePath(file: LabFile, i: number, key: string): DocPath {
   return Array.isArray(file.nodes) ? ["nodes", i, key] : ["nodes", key];
 }
 
-/** The nodes with addresses filled in. Without a sound `segment` every address is 0. */
+/** The nodes with addresses filled in. Without sound `segments` there are none. */
 export function resolveNodes(
   file: LabFile,
   wishes: readonly NodeWish[],
-  segment: Prefix | undefined,
+  segments: readonly LabSegment[],
+  taken: TakenAddresses,
   faults: DocumentFaults,
 ): LabNode[] {
-  checkNodeNames(wishes, faults);
-  checkPodNames(wishes, faults);
-  checkLengths(file, wishes, faults);
-  const taken = new Map<Ipv4Addr, string>();
-  wishes.forEach((wish, i) => {
-    if (wish.address !== undefined && segment !== undefined) takeAddress(wish, i, segment, taken, faults);
-  });
-  const free = freeAddresses(segment, taken);
+  const places = wishes.map((wish, i) => placeOf(wish, i, segments, taken, faults));
+  const free = segments.map(({ subnet }) => freeAddresses(subnet, taken));
   const nodes: LabNode[] = [];
-  for (const wish of wishes) {
-    const address = wish.address === undefined ? free.next().value : parseIpv4(wish.address);
-    if (address === undefined && segment !== undefined) {
-      const room = 2 ** (32 - segment.len) - 3;
-      const message = `${formatPrefix(segment)} has room for ${countOf(room, "node")}, the lab has ${wishes.length}`;
+  for (const [i, wish] of wishes.entries()) {
+    const { at, address: told } = places[i] as Place;
+    const segment = segments[at] as LabSegment;
+    const address = told ?? free[at]?.next().value;
+    if (address === undefined) {
+      const room = 2 ** (32 - segment.subnet.len) - 3;
+      const message = `${formatPrefix(segment.subnet)} has room for ${countOf(room, "node")}, the lab has ${wishes.length}`;
       const remedy = "Widen it, for example to 192.168.0.0/16, or run fewer nodes.";
-      faults.add(["underlay", "subnet"], message, remedy);
+      faults.add(segmentPath(file, at), message, remedy);
       break;
     }
-    nodes.push({ name: wish.name, address: address ?? 0, subnet: undefined, pods: wish.pods });
+    const { name, pods, labels, asNumber, routeReflectorClusterID } = wish;
+    nodes.push({
+      name,
+      address,
+      segment,
+      subnet: undefined,
+      pods,
+      labels,
+      asNumber,
+      routeReflectorClusterID,
+    });
   }
   return nodes;
 }
 
-function checkNodeNames(wishes: readonly NodeWish[], faults: DocumentFaults): void {
-  const seen = new Map<string, number>();
-  wishes.forEach((wish, i) => {
-    const path = ["nodes", i, "name"];
-    const earlier = seen.get(wish.name);
-    if (earlier !== undefined) {
-      const message = `two nodes are named "${wish.name}" (nodes[${earlier}] is the other)`;
-      faults.add(path, message, "Every node needs a name of its own.");
-    }
-    seen.set(wish.name, i);
-    if (RESERVED_NODE_NAMES.includes(wish.name)) {
-      const message = `"${wish.name}" is reserved: the lab's own ${wish.name} logs under that name`;
-      faults.add(path, message, `Choose another name, such as ${wish.name}-1.`);
-    }
-  });
+/** Which segment a node is in, and its address if it was told one. */
+interface Place {
+  readonly at: number;
+  readonly address: Ipv4Addr | undefined;
+}
+
+function placeOf(
+  wish: NodeWish,
+  i: number,
+  segments: readonly LabSegment[],
+  taken: TakenAddresses,
+  faults: DocumentFaults,
+): Place {
+  const inTurn = i % segments.length;
+  const named = wish.segment === undefined ? undefined : segmentNamed(wish.segment, i, segments, faults);
+  if (wish.address === undefined) return { at: named ?? inTurn, address: undefined };
+  const path = ["nodes", i, "address"];
+  const choices = named === undefined ? segments : [segments[named] as LabSegment];
+  const where = segments.length === 1 ? "underlay.subnet" : "its segment";
+  const subnets = choices.map((segment) => segment.subnet);
+  const found = readMember(wish.address, subnets, path, where, faults);
+  const address = found?.addr ?? parseIpv4(wish.address) ?? 0;
+  if (found !== undefined) taken.take(address, wish.name, path, true);
+  return { at: named ?? found?.subnet ?? inTurn, address };
+}
+
+function segmentNamed(
+  name: string,
+  i: number,
+  segments: readonly LabSegment[],
+  faults: DocumentFaults,
+): number | undefined {
+  const at = segments.findIndex((segment) => segment.name === name);
+  if (at >= 0) return at;
+  const known = segments.map((segment) => segment.name);
+  const near = nearestWord(name, known);
+  const remedy = near === undefined ? `There are: ${known.join(", ")}.` : `Did you mean "${near}"?`;
+  faults.add(["nodes", i, "segment"], `there is no segment "${name}"`, remedy);
+  return undefined;
+}
+
+/** Checks the names of nodes, pods, routers and announcers: each kind of process logs under its name. */
+export function checkNames(file: LabFile, wishes: readonly NodeWish[], faults: DocumentFaults): void {
+  const seen = new Map<string, string>();
+  wishes.forEach((wish, i) => checkName(wish.name, ["nodes", i, "name"], "nodes", seen, faults));
+  for (const kind of ["routers", "announcers"] as const) {
+    (file[kind] ?? []).forEach(({ name }, i) => checkName(name, [kind, i, "name"], kind, seen, faults));
+  }
+  checkPodNames(wishes, faults);
+  checkLengths(file, wishes, faults);
+}
+
+function checkName(
+  name: string,
+  path: readonly (string | number)[],
+  kind: string,
+  seen: Map<string, string>,
+  faults: DocumentFaults,
+): void {
+  const earlier = seen.get(name);
+  if (earlier !== undefined) {
+    const both = earlier.startsWith(kind) ? `two ${kind} are` : `two of the lab are`;
+    const message = `${both} named "${name}" (${earlier} is the other)`;
+    faults.add(path, message, `Every ${kind.slice(0, -1)} needs a name of its own.`);
+  }
+  seen.set(name, keyText(path.slice(0, -1)));
+  if (RESERVED_NODE_NAMES.includes(name)) {
+    const message = `"${name}" is reserved: the lab's own ${name} logs under that name`;
+    faults.add(path, message, `Choose another name, such as ${name}-1.`);
+  }
 }
 
 function checkPodNames(wishes: readonly NodeWish[], faults: DocumentFaults): void {
@@ -132,49 +208,4 @@ function checkLengths(file: LabFile, wishes: readonly NodeWish[], faults: Docume
     faults.add(nodePath(file, i, listed ? "name" : "prefix"), message, "Make it shorter.");
     if (!listed) return;
   }
-}
-
-function takeAddress(
-  wish: NodeWish,
-  i: number,
-  segment: Prefix,
-  taken: Map<Ipv4Addr, string>,
-  faults: DocumentFaults,
-): void {
-  const path = ["nodes", i, "address"];
-  const address = parseIpv4(wish.address as string);
-  if (address === undefined) {
-    const remedy = "Write it without leading zeros, like 192.168.56.2.";
-    faults.add(path, `"${wish.address}" is not an IPv4 address`, remedy);
-    return;
-  }
-  const text = formatIpv4(address);
-  const last = (segment.addr | ~netmask(segment.len)) >>> 0;
-  if (!contains(segment, address)) {
-    const remedy = "Choose an address inside underlay.subnet, or change that.";
-    faults.add(path, `${text} is outside the underlay ${formatPrefix(segment)}`, remedy);
-  } else if (address === segment.addr || address === last) {
-    const what = address === last ? "broadcast" : "network";
-    const remedy = `Choose one from ${formatIpv4(segment.addr + 1)} to ${formatIpv4(last - 1)}.`;
-    faults.add(path, `${text} is the ${what} address of ${formatPrefix(segment)}`, remedy);
-  }
-  const other = taken.get(address);
-  if (other !== undefined) {
-    const remedy = "Give one of them another address, or leave the address out.";
-    faults.add(path, `${text} is the address of both ${other} and ${wish.name}`, remedy);
-  }
-  taken.set(address, wish.name);
-}
-
-/** Addresses that no node asked for, from .2 upward, as virtual-machine hosts number them. */
-function* freeAddresses(
-  segment: Prefix | undefined,
-  taken: ReadonlyMap<Ipv4Addr, string>,
-): Generator<Ipv4Addr, undefined> {
-  if (segment === undefined) return undefined;
-  const last = (segment.addr | ~netmask(segment.len)) >>> 0;
-  for (let address = segment.addr + 2; address < last; address++) {
-    if (!taken.has(address)) yield address;
-  }
-  return undefined;
 }

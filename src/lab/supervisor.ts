@@ -7,6 +7,7 @@ import { formatPrefix } from "../base/ipv4-addr.ts";
 import { Logger } from "../io/logger.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 import type { Environment } from "../io/xdg-folders.ts";
+import { findBgpPort } from "./bgp-port.ts";
 import type { ChildExit } from "./child-process.ts";
 import { ControlServer } from "./control-server.ts";
 import { describeEvent } from "./describe-event.ts";
@@ -22,7 +23,8 @@ import {
   writeLabJson,
 } from "./lab-dirs.ts";
 import { ownIdentity, takeLock } from "./lab-lock.ts";
-import { clearOrphans, noteChildren, refuseSharedUnderlay } from "./lab-preflight.ts";
+import { labMembers } from "./lab-member.ts";
+import { clearOrphans, noteChildren, refuseSharedUnderlay, underlayText } from "./lab-preflight.ts";
 import type { LabStatus, SupervisorEvent } from "./lab-protocol.ts";
 import { LabStore } from "./lab-store.ts";
 import { NodeProcess, type NodeWatcher } from "./node-process.ts";
@@ -63,12 +65,14 @@ interface Resources {
   readonly store: LabStore;
   readonly server: ControlServer;
   readonly token: string;
+  readonly bgpPort: number;
 }
 
 /** One running lab. */
 export class Supervisor implements NodeWatcher {
   readonly lab: Lab;
   readonly dirs: LabDirs;
+  /** Its nodes, and its routers and announcers. */
   readonly nodes: readonly NodeProcess[];
   /** Settles when everything has been stopped: with the fault that ended the lab, or undefined after an orderly stop. */
   readonly finished: Promise<PodloomError | undefined>;
@@ -100,8 +104,9 @@ export class Supervisor implements NodeWatcher {
       env: options.env,
       endpoints: resources.store.status.endpoints,
       token: resources.token,
+      bgpPort: resources.bgpPort,
     };
-    this.nodes = lab.nodes.map((node) => new NodeProcess(node, context, this));
+    this.nodes = labMembers(lab).map((member) => new NodeProcess(member, context, this));
     this.#byName = new Map(this.nodes.map((node) => [node.name, node]));
   }
 
@@ -120,7 +125,7 @@ export class Supervisor implements NodeWatcher {
       startedAt: Date.now(),
       state: dirs.state,
       socket: dirs.socket,
-      underlay: formatPrefix(lab.underlay.subnet),
+      underlay: underlayText(lab),
       carrier: lab.underlay.carrier,
     });
     let supervisor: Supervisor | undefined;
@@ -149,7 +154,7 @@ export class Supervisor implements NodeWatcher {
   /** The node that has a pod of that name. */
   nodeOfPod(pod: string): NodeProcess | undefined {
     return this.nodes.find(
-      (node) => node.state?.pods.includes(pod) === true || node.node.pods.some((wish) => wish.name === pod),
+      (node) => node.state?.pods.includes(pod) === true || node.member.pods.includes(pod),
     );
   }
 
@@ -163,12 +168,13 @@ export class Supervisor implements NodeWatcher {
       socket: dirs.socket,
       state: dirs.state,
       logs: dirs.logs,
+      cni: lab.calico === undefined ? "flannel" : "calico",
       backend: lab.backend,
       network: formatPrefix(lab.network),
       etcdPrefix: lab.etcdPrefix,
       store: this.#store.describe(),
       nodes: this.nodes.map((node) => node.describe()),
-      storeLeases: withStore ? await this.#store.leases() : undefined,
+      ...(withStore ? await this.#store.subnets() : { storeLeases: undefined, storeOptional: [] }),
     };
   }
 
@@ -322,19 +328,21 @@ async function open(
   const log = openLog(dirs);
   let store: LabStore | undefined;
   try {
+    const bgpPort = await findBgpPort();
     store = await LabStore.open({
       lab,
       dirs,
       program: options.program ?? podloomProgram(),
       env: options.env,
       forceConfig: options.forceConfig,
+      bgpPort,
       onEnded: (exit) => supervisor()?.storeEnded(exit),
       onBack: () => supervisor()?.storeBack(),
       onLost: (error) => supervisor()?.fail(error),
     });
     const token = randomBytes(16).toString("hex");
     const server = await openSocket(dirs, token, supervisor);
-    return { dirs, log, store, server, token };
+    return { dirs, log, store, server, token, bgpPort };
   } catch (thrown) {
     log.error("lab", "start", thrown);
     await store?.stop(STORE_STOP_TIMEOUT_MS);

@@ -9,6 +9,8 @@ export const POD_REMEDY =
 /** One node in a look. */
 export interface NodeView {
   readonly name: string;
+  /** It lists leases. A router or an announcer does not: that it is ready is all that is asked of it. */
+  readonly listsLeases: boolean;
   readonly state: NodeState | undefined;
   /** Pods that it is to have. */
   readonly pods: readonly string[];
@@ -22,6 +24,8 @@ export interface LabView {
   readonly nodes: readonly NodeView[];
   /** Subnets under the store's prefix, as `a.b.c.d/len`; undefined when the store was not asked or did not answer. */
   readonly storeLeases: readonly string[] | undefined;
+  /** Subnets in the store that a node may list, or not: Calico's blocks that nobody needs a route to. */
+  readonly storeOptional?: readonly string[];
 }
 
 /** What that look showed. */
@@ -43,8 +47,9 @@ export function judgeConvergence(view: LabView, goal: "ready" | "converged"): Co
   const found = {
     ready: nodes.filter(isReady).length,
     nodes: nodes.length,
-    leases: (view.storeLeases ?? []).filter((subnet) => nodes.some((node) => !isIgnored(node, subnet)))
-      .length,
+    leases: (view.storeLeases ?? []).filter((subnet) =>
+      nodes.some((node) => node.listsLeases && !isIgnored(node, subnet)),
+    ).length,
   };
   const doomed = describeAll(nodes, describeFailedPod);
   if (doomed !== "") return { ...found, converged: false, hopeless: true, waitingFor: doomed };
@@ -53,15 +58,20 @@ export function judgeConvergence(view: LabView, goal: "ready" | "converged"): Co
 }
 
 /** The first thing that is not there yet. */
-function whatIsMissing({ nodes, storeLeases }: LabView, goal: "ready" | "converged"): string {
+function whatIsMissing(
+  { nodes, storeLeases, storeOptional = [] }: LabView,
+  goal: "ready" | "converged",
+): string {
   const local = describeAll(nodes, describeUnready) || describeAll(nodes, describeMissingPods);
   if (local !== "" || goal === "ready") return local;
   // Ready is the list; the watch that keeps it true may come after it, and may be lost.
-  const deaf = describeAll(nodes, describeUnsynced);
+  const listing = nodes.filter((node) => node.listsLeases);
+  const deaf = describeAll(listing, describeUnsynced);
   if (deaf !== "") return deaf;
   if (storeLeases === undefined) return "the store (it does not answer)";
   const stored = new Set(storeLeases);
-  return describeAll(nodes, (node) => describeLag(node, stored));
+  const optional = new Set(storeOptional);
+  return describeAll(listing, (node) => describeLag(node, stored, optional));
 }
 
 /** The first node of which `describe` has something to say, and how many more there are. */
@@ -119,11 +129,15 @@ function describeUnsynced(node: NodeView): string | undefined {
  * What a node lists is compared lease by lease, not counted. Leases that it rightly ignores (malformed, or in conflict with
  * its own) are none that it lacks: anyone may write such a lease, and it harms nobody.
  */
-function describeLag(node: NodeView, stored: ReadonlySet<string>): string | undefined {
+function describeLag(
+  node: NodeView,
+  stored: ReadonlySet<string>,
+  optional: ReadonlySet<string>,
+): string | undefined {
   const listed = new Set(node.state?.leases);
   const ignored = new Set(node.state?.ignored);
   const lacking = [...stored].filter((subnet) => !listed.has(subnet) && !ignored.has(subnet)).length;
-  const stale = [...listed].filter((subnet) => !stored.has(subnet)).length;
+  const stale = [...listed].filter((subnet) => !stored.has(subnet) && !optional.has(subnet)).length;
   if (lacking === 0 && stale === 0) return undefined;
   if (lacking === 0) return `${count(stale, "lease")} to remove`;
   return `${count(lacking, "lease")} to install${stale === 0 ? "" : `, ${stale} to remove`}`;

@@ -22,7 +22,12 @@ import { messageOf, PodloomError } from "../io/podloom-error.ts";
 export interface PodWish {
   readonly name: string;
   readonly ip: Ipv4Addr | undefined;
+  /** With Calico; absent: `default`. */
+  readonly namespace?: string;
 }
+
+/** Whose pod network the node is in. */
+export type Cni = "flannel" | "calico";
 
 /** Everything that one node process is told. */
 export interface NodeConfig {
@@ -32,6 +37,12 @@ export interface NodeConfig {
   readonly carrier: Carrier;
   readonly mtuBytes: number;
   readonly etcd: EtcdEndpoints;
+  readonly cni: Cni;
+  /** With Calico: whose behaviour, BGP's timers, how IPIP is carried, and where the default route leads. */
+  readonly calicoVersion: "3.31" | "3.32" | "3.33";
+  readonly bgpTimers: "calico" | "fast";
+  readonly ipipCarrier: "auto" | "proto4" | "fou";
+  readonly gateway: Ipv4Addr | undefined;
   readonly etcdPrefix: string;
   readonly leaseTtlSec: number;
   readonly leaseMode: "keepalive" | "renew";
@@ -55,20 +66,29 @@ export const NODE_USAGE = `podloom node: run one node of a pod network
   --etcd URL[,URL…]        where etcd is, for example http://127.0.0.1:2379
   --carrier loopback|host  carry underlay addresses on 127.x of this machine (default), or on its own addresses
   --mtu BYTES              MTU of the underlay (default 1500)
-  --etcd-prefix PATH       where Flannel's keys are (default /coreos.com/network)
   --etcd-username NAME     with the password in the variable PODLOOM_ETCD_PASSWORD
   --etcd-cafile FILE       PEM, for https; --etcd-certfile and --etcd-keyfile for a client certificate
+  --cni flannel|calico     whose pod network it is in (default flannel)
+  --strict                 the originals' quirks instead of the safe behaviour
+  --state DIR              what the node keeps across restarts (default ~/.local/state/podloom/node/NAME)
+  --control SOCKET         a supervisor's socket; without it the node listens on DIR/node.sock
+  --pod NAME[=IP]          attach a pod; may be repeated. With Calico NAME[=IP][@NAMESPACE]
+  --log-level LEVEL        ${LOG_LEVELS.join(", ")} (default info)
+  --log-file FILE          write the log there and not to standard error
+  --help                   this text
+
+With --cni flannel:
+  --etcd-prefix PATH       where Flannel's keys are (default /coreos.com/network)
   --lease-mode MODE        keepalive (default) or renew, as flanneld does
   --lease-ttl SEC          lifetime of the lease (default 20, in mode renew 86400)
   --lease-margin SEC       renew so long before the end (default 3600; mode renew)
   --subnet A.B.C.D/LEN     the pod subnet it would like, if it is free and it had none before
-  --strict                 the originals' quirks instead of the safe behaviour
-  --state DIR              what the node keeps across restarts (default ~/.local/state/podloom/node/NAME)
-  --control SOCKET         a supervisor's socket; without it the node listens on DIR/node.sock
-  --pod NAME[=IP]          attach a pod; may be repeated
-  --log-level LEVEL        ${LOG_LEVELS.join(", ")} (default info)
-  --log-file FILE          write the log there and not to standard error
-  --help                   this text
+
+With --cni calico:
+  --calico-version VERSION 3.31, 3.32 (default) or 3.33: who programs which routes, and LOCAL_PREF
+  --bgp-timers TIMERS      calico (default), or fast for a lab that must not wait
+  --ipip-carrier CARRIER   proto4 (a raw socket), fou (UDP 5555), or auto (default): proto4 where it is permitted
+  --gateway A.B.C.D        where its default route leads; it must be in --segment
 `;
 
 const OPTIONS = {
@@ -78,6 +98,11 @@ const OPTIONS = {
   etcd: { type: "string" },
   carrier: { type: "string" },
   mtu: { type: "string" },
+  cni: { type: "string" },
+  "calico-version": { type: "string" },
+  "bgp-timers": { type: "string" },
+  "ipip-carrier": { type: "string" },
+  gateway: { type: "string" },
   "etcd-prefix": { type: "string" },
   "etcd-username": { type: "string" },
   "etcd-cafile": { type: "string" },
@@ -94,6 +119,12 @@ const OPTIONS = {
   "log-level": { type: "string" },
   "log-file": { type: "string" },
   help: { type: "boolean" },
+} as const;
+
+/** Flags that one pod network has and the other has not. */
+const OWN_FLAGS = {
+  flannel: ["etcd-prefix", "lease-mode", "lease-ttl", "lease-margin", "subnet"],
+  calico: ["calico-version", "bgp-timers", "ipip-carrier", "gateway"],
 } as const;
 
 const NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/;
@@ -135,6 +166,11 @@ const FLAGS = z.object({
   etcd: text(readEndpoints, "http://host:port or https://host:port, several with commas between"),
   carrier: z._default(oneOf("loopback", "host"), "loopback"),
   mtu: z._default(whole(576, 65535, "bytes"), 1500),
+  cni: z._default(oneOf("flannel", "calico"), "flannel"),
+  "calico-version": z._default(oneOf("3.31", "3.32", "3.33"), "3.32"),
+  "bgp-timers": z._default(oneOf("calico", "fast"), "calico"),
+  "ipip-carrier": z._default(oneOf("auto", "proto4", "fou"), "auto"),
+  gateway: z.optional(ipv4Address),
   "etcd-prefix": z._default(text(readKeyPrefix, "a path like /coreos.com/network"), "/coreos.com/network"),
   "etcd-username": z.optional(z.string()),
   "etcd-cafile": z.optional(z.string()),
@@ -147,7 +183,12 @@ const FLAGS = z.object({
   subnet: z.optional(text(readSubnet, "a subnet without host bits, like 10.244.7.0/24")),
   state: z.optional(z.string()),
   control: z.optional(z.string()),
-  pod: z._default(z.array(text(readPod, "NAME or NAME=IP, like web or web=10.244.1.9")), []),
+  pod: z._default(
+    z.array(
+      text(readPod, "NAME or NAME=IP, like web or web=10.244.1.9; with Calico also NAME[=IP]@NAMESPACE"),
+    ),
+    [],
+  ),
   "log-level": z._default(oneOf(...LOG_LEVELS), "info"),
   "log-file": z.optional(z.string()),
 });
@@ -171,6 +212,7 @@ export function parseNodeConfig(argv: readonly string[], env: NodeJS.ProcessEnv)
   if (!read.success) throw usageError(read.error.issues.map((issue) => complaint(issue, given)).join("; "));
   const flags = read.data;
   checkAddress(flags);
+  checkCni(flags, given);
   return {
     name: flags.name,
     address: flags.address,
@@ -178,6 +220,11 @@ export function parseNodeConfig(argv: readonly string[], env: NodeJS.ProcessEnv)
     carrier: flags.carrier,
     mtuBytes: flags.mtu,
     etcd: etcdEndpoints(flags, env),
+    cni: flags.cni,
+    calicoVersion: flags["calico-version"],
+    bgpTimers: flags["bgp-timers"],
+    ipipCarrier: flags["ipip-carrier"],
+    gateway: flags.gateway,
     etcdPrefix: flags["etcd-prefix"],
     leaseTtlSec: flags["lease-ttl"] ?? (flags["lease-mode"] === "renew" ? 86_400 : 20),
     leaseMode: flags["lease-mode"],
@@ -206,11 +253,35 @@ function complaint(issue: z.core.$ZodIssue, given: Record<string, unknown>): str
   return given[String(issue.path[0])] === undefined ? `${flag} is missing` : `${flag} ${issue.message}`;
 }
 
-function checkAddress({ address, segment }: Flags): void {
+function checkAddress({ address, segment, gateway }: Flags): void {
+  if (!isHostIn(segment, address)) {
+    throw usageError(`--address must be a host's address in --segment ${formatPrefix(segment)}`);
+  }
+  if (gateway === undefined) return;
+  if (!isHostIn(segment, gateway)) {
+    throw usageError(`--gateway must be a host's address in --segment ${formatPrefix(segment)}`);
+  }
+  if (gateway === address) throw usageError("--gateway is the node's own --address; give the router's");
+}
+
+function isHostIn(segment: Prefix, address: Ipv4Addr): boolean {
   const last = segment.addr + 2 ** (32 - segment.len) - 1;
   const special = segment.len < 31 && (address === segment.addr || address === last);
-  if (contains(segment, address) && !special) return;
-  throw usageError(`--address must be a host's address in --segment ${formatPrefix(segment)}`);
+  return contains(segment, address) && !special;
+}
+
+/** A flag of the other pod network would be silently without effect. */
+function checkCni({ cni, pod }: Flags, given: Record<string, unknown>): void {
+  const other = cni === "flannel" ? "calico" : "flannel";
+  const wrong = OWN_FLAGS[other].filter((flag) => given[flag] !== undefined).map((flag) => `--${flag}`);
+  if (wrong.length > 0) {
+    const verb = wrong.length === 1 ? "is" : "are";
+    throw usageError(`${wrong.join(", ")} ${verb} for --cni ${other}; this node has --cni ${cni}`);
+  }
+  const named = pod.find(({ namespace }) => namespace !== undefined);
+  if (cni === "flannel" && named !== undefined) {
+    throw usageError(`--pod ${named.name}@${named.namespace}: namespaces are for --cni calico`);
+  }
 }
 
 function etcdEndpoints(flags: Flags, env: NodeJS.ProcessEnv): EtcdEndpoints {
@@ -272,10 +343,13 @@ function readKeyPrefix(value: string): string | undefined {
   return /^(\/[\w.-]+)+$/.test(value) ? value : undefined;
 }
 
+const POD = /^([^=@]+)(?:=([^=@]+))?(?:@([^=@]+))?$/;
+
 function readPod(value: string): PodWish | undefined {
-  const [name, ip, ...rest] = value.split("=");
-  if (name === undefined || !NAME.test(name) || rest.length > 0) return undefined;
-  if (ip === undefined) return { name, ip: undefined };
-  const addr = parseIpv4(ip);
-  return addr === undefined ? undefined : { name, ip: addr };
+  const [, name, ip, namespace] = POD.exec(value) ?? [];
+  if (name === undefined || !NAME.test(name)) return undefined;
+  if (namespace !== undefined && !NAME.test(namespace)) return undefined;
+  const addr = ip === undefined ? undefined : parseIpv4(ip);
+  if (ip !== undefined && addr === undefined) return undefined;
+  return { name, ip: addr, ...(namespace !== undefined && { namespace }) };
 }

@@ -74,7 +74,7 @@ export interface PodAddArgs {
   readonly name: string;
   /** A wish for a particular address, in the node's subnet. */
   readonly ip?: string | undefined;
-  /** Kubernetes' namespace, in a network that has such a thing. */
+  /** With Calico; the default is `default`. */
   readonly namespace?: string | undefined;
 }
 /** verb `pod-del`. Answers the PodRow that was. */
@@ -127,7 +127,7 @@ export interface NodeState {
   readonly phase: "starting" | "acquiring" | "ready" | "fenced" | "stopping";
   readonly subnet?: string;
   readonly vtepMac?: string;
-  /** Subnets of the leases it has installed, its own included, sorted. */
+  /** Subnets of the leases it has installed, its own included, sorted. With Calico: the blocks that it has a route to, its own included. */
   readonly leases: readonly string[];
   /**
    * Subnets of the leases that it has read and rightly does not install. Converged: what it lists are all leases of the

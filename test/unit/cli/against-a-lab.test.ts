@@ -111,6 +111,7 @@ describe("verify", () => {
 describe("wait", () => {
   const node = (name: string, leases: readonly string[], phase = "ready") => ({
     name,
+    role: "node",
     status: "running",
     pods: [],
     state: {

@@ -250,8 +250,8 @@ describe("rows", () => {
 
   test("as a table, wide, JSON and YAML", () => {
     expect(renderItems("nodes", [row], "table")).toBe(
-      "NAME    STATUS   UNDERLAY       SUBNET          PODS   PEERS   PID   RSS    RESTARTS   AGE\n" +
-        "node1   Ready    192.168.56.2   10.244.1.0/24   2      2       7     44Mi   0          61s",
+      "NAME    STATUS   ROLE   UNDERLAY       SUBNET          PODS   PEERS   PID   RSS    RESTARTS   AGE\n" +
+        "node1   Ready    node   192.168.56.2   10.244.1.0/24   2      2       7     44Mi   0          61s",
     );
     const [head, cells] = renderItems("nodes", [row], "wide").split("\n") as [string, string];
     expect(cells.slice(head.indexOf("DROPS"))).toMatch(/^VXLAN_VNI_NOT_FOUND=6,NEIGH_FAILED=1 /);

@@ -112,7 +112,7 @@ describe("a lab file that is wrong", () => {
       want: [
         'lab.yaml:2:1: nodez: unknown key "nodez"\n  Did you mean "nodes"?',
         'lab.yaml:4:3: underlay.mtuu: unknown key "mtuu"\n  Did you mean "mtu"?',
-        'lab.yaml:5:3: underlay.colour: unknown key "colour"\n  The keys of underlay are: subnet, carrier, mtu.',
+        'lab.yaml:5:3: underlay.colour: unknown key "colour"\n  The keys of underlay are: subnet, segments, carrier, mtu.',
       ],
     },
     {

@@ -136,7 +136,14 @@ describe("the lock of a lab", () => {
 
 describe("two labs on one machine", () => {
   const lab = (name: string, subnet: string): Lab =>
-    ({ name, underlay: { subnet: prefix(subnet), carrier: "loopback", mtuBytes: 1500 } }) as Lab;
+    ({
+      name,
+      underlay: {
+        segments: [{ name: "underlay", subnet: prefix(subnet), gateway: undefined }],
+        carrier: "loopback",
+        mtuBytes: 1500,
+      },
+    }) as unknown as Lab;
 
   test("must not share socket addresses; on loopback the first octet does not tell them apart", () => {
     takeLock(labDirs("a", env), holder("a", me(), "192.168.56.0/24"));

@@ -54,6 +54,7 @@ async function open(): Promise<LabStore> {
     onBack: () => backs++,
     onLost: (error) => lost.push(error),
     backoffMs: 10,
+    bgpPort: 1790,
   });
   return store;
 }

@@ -23,11 +23,12 @@ function view(first: NodeState | undefined, storeLeases: readonly string[] | und
     nodes: [
       {
         name: "a",
+        listsLeases: true,
         state: first,
         pods: ["a-pod1"],
         ...(first === undefined ? { reason: "exit code 1" } : {}),
       },
-      { name: "b", state: state("b"), pods: ["b-pod1"] },
+      { name: "b", listsLeases: true, state: state("b"), pods: ["b-pod1"] },
     ],
     storeLeases,
   };
@@ -100,8 +101,8 @@ describe("judgeConvergence", () => {
     const overlapsA = "10.244.1.128/25";
     const look: LabView = {
       nodes: [
-        { name: "a", state: state("a", { ignored: [overlapsA, bad] }), pods: [] },
-        { name: "b", state: state("b", { ignored: [bad], leases: [...LEASES, overlapsA] }), pods: [] },
+        { name: "a", listsLeases: true, state: state("a", { ignored: [overlapsA, bad] }), pods: [] },
+        { name: "b", listsLeases: true, state: state("b", { ignored: [bad], leases: [...LEASES, overlapsA] }), pods: [] },
       ],
       storeLeases: [...LEASES, overlapsA, bad],
     };

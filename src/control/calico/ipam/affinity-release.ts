@@ -1,7 +1,7 @@
 // How a block stops being a host's: affinity `pendingDeletion`, then the block is deleted if it is empty or else left without an
 // owner, then the affinity goes. Specs on Calico §1.5. Each step is guarded by what was read, so that a host that allocates
 // meanwhile wins and keeps the block; a crash leaves an affinity that its host confirms anew or that a later release finishes.
-import { formatPrefix, type Prefix } from "../../../base/ipv4-addr.ts";
+import { contains, formatPrefix, type Prefix } from "../../../base/ipv4-addr.ts";
 import { isEmpty, nextBlock, withoutHost } from "./block-allocation.ts";
 import { readAffinity, type StoredAffinity } from "./block-claim.ts";
 import { emitIpamBlock } from "./ipam-block-json.ts";
@@ -13,7 +13,7 @@ import {
   type StoredBlock,
   tooManyTries,
 } from "./ipam-context.ts";
-import { affinityKey, BLOCKS_RANGE, blockKey, hostAffinitiesRange, parseAffinityKey } from "./ipam-keys.ts";
+import { AFFINITIES_RANGE, affinityKey, BLOCKS_RANGE, blockKey, hostAffinitiesRange, parseAffinityKey } from "./ipam-keys.ts";
 import type { IpamAnswer } from "./ipam-messages.ts";
 import { emitAffinity } from "./ipam-values.ts";
 import { deleteKey, getKey, IpamFault, listKeys, type Steps, updateKey, type Write } from "./store-steps.ts";
@@ -111,4 +111,19 @@ export function* releaseHostAffinities(
   }
   if (kept.length === 0) return { addrs: [], error: undefined };
   throw new IpamFault("conflict", `block '${kept.join("', '")}' is not empty`);
+}
+
+/** The request `releasePoolAffinities`. */
+export function* releasePoolAffinities(context: IpamContext, pool: Prefix): Steps<IpamAnswer> {
+  for (const kv of yield* listKeys(AFFINITIES_RANGE)) {
+    const name = parseAffinityKey(kv.key);
+    if (name === undefined) context.log("warn", `Ignoring ${kv.key}: it is no affinity's key`);
+    if (name === undefined || !contains(pool, name.cidr.addr)) continue;
+    let outcome: AffinityRelease = "retry";
+    for (let i = 0; outcome === "retry"; i++) {
+      if (i === CAS_TRIES) throw tooManyTries(kv.key);
+      outcome = yield* releaseAffinity(name.host, name.cidr, { requireEmpty: false, orphans: true });
+    }
+  }
+  return { addrs: [], error: undefined };
 }

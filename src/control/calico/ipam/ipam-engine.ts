@@ -12,7 +12,7 @@ import { Backoff } from "../../datastore/backoff.ts";
 import type { StoreErrorCode, StoreEvent, StoreOp } from "../../datastore/messages.ts";
 import { type OpIds, PendingOps } from "../../datastore/pending-ops.ts";
 import { logOutput } from "../../log.ts";
-import { releaseHostAffinities } from "./affinity-release.ts";
+import { releaseHostAffinities, releasePoolAffinities } from "./affinity-release.ts";
 import { assignIp } from "./assign-ip.ts";
 import { AutoAssign } from "./auto-assign.ts";
 import type { IpamContext, PoolsOf } from "./ipam-context.ts";
@@ -178,6 +178,8 @@ export class IpamEngine {
         const run = () => releaseHostAffinities(this.#context, request.host, request.requireEmpty);
         return { steps: named([request.host], run), addrs: [] };
       }
+      case "releasePoolAffinities":
+        return { steps: releasePoolAffinities(this.#context, request.pool), addrs: [] };
     }
   }
 

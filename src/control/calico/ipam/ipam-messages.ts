@@ -33,7 +33,9 @@ export type IpamRequest =
       readonly believed?: ReadonlyMap<Ipv4Addr, AllocationBelief>;
     }
   /** Gives up the blocks of a host; those with addresses stay, without an owner, unless `requireEmpty`. */
-  | { readonly t: "releaseHostAffinities"; readonly host: string; readonly requireEmpty: boolean };
+  | { readonly t: "releaseHostAffinities"; readonly host: string; readonly requireEmpty: boolean }
+  /** Gives up the blocks of a pool, whoever has them; those with addresses stay, without an owner. What precedes its deletion. */
+  | { readonly t: "releasePoolAffinities"; readonly pool: Prefix };
 
 export interface AllocationBelief {
   readonly handle?: string | undefined;

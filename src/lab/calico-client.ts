@@ -1,0 +1,145 @@
+// A connection to a store that holds a Calico cluster: resources and addresses, by the engines that nodes use themselves.
+import { NEVER } from "../base/time.ts";
+import { IpamEngine } from "../control/calico/ipam/ipam-engine.ts";
+import type { IpamAnswer, IpamError, IpamRequest } from "../control/calico/ipam/ipam-messages.ts";
+import type { ResourceOutcome, ResourceRequest } from "../control/calico/resource-messages.ts";
+import { ResourceWriter } from "../control/calico/resource-writer.ts";
+import type { CalicoKind, ResourceOf } from "../control/calico/resources.ts";
+import type { KeyRange, KeyValue, StoreEvent, StoreOp } from "../control/datastore/messages.ts";
+import { OpIds } from "../control/datastore/pending-ops.ts";
+import type { LogOutput } from "../control/log.ts";
+import { MonotonicClock, SystemRng } from "../io/clock.ts";
+import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
+import { Etcd3Transport } from "../io/etcd/etcd3-transport.ts";
+import { StoreDriver } from "../io/etcd/store-driver.ts";
+import { PodloomError } from "../io/podloom-error.ts";
+
+/** What an engine of the store says, as far as both have it in common. */
+type EngineOutput<A> =
+  | { readonly t: "op"; readonly op: StoreOp }
+  | { readonly t: "done"; readonly request: number; readonly answer: A }
+  | LogOutput;
+
+export class CalicoClient {
+  readonly #clock = new MonotonicClock();
+  readonly #transport: EtcdTransport;
+  readonly #driver: StoreDriver;
+  readonly #writer: ResourceWriter;
+  readonly #ipam: IpamEngine;
+  readonly #onLog: (text: string) => void;
+  readonly #outcomes = new Map<number, (outcome: ResourceOutcome) => void>();
+  readonly #answers = new Map<number, (answer: IpamAnswer) => void>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param onLog what the engines have to say besides: keys that cannot be read, for example */
+  constructor(endpoints: readonly string[], onLog: (text: string) => void) {
+    const ids = new OpIds();
+    const rng = new SystemRng();
+    this.#onLog = onLog;
+    this.#transport = new Etcd3Transport({ endpoints });
+    this.#driver = new StoreDriver(this.#transport, (event) => this.#handle(event));
+    this.#writer = new ResourceWriter({ ids, rng });
+    this.#ipam = new IpamEngine({
+      ids,
+      rng,
+      wallClockNs: () => BigInt(Date.now()) * 1_000_000n,
+      // Nothing is assigned from here; a release needs no pools.
+      pools: () => [],
+    });
+  }
+
+  /** Performs a request on resources. Never rejects: what went wrong is an outcome. */
+  request(request: ResourceRequest): Promise<ResourceOutcome> {
+    const number = this.#writer.submit(request, this.#clock.now(), Date.now());
+    return this.#whenDone(this.#outcomes, number);
+  }
+
+  /** Releases addresses or affinities. Never rejects. */
+  ipam(request: IpamRequest): Promise<IpamAnswer> {
+    const number = this.#ipam.request(request, this.#clock.now());
+    return this.#whenDone(this.#answers, number);
+  }
+
+  /** The resources of a kind, with their revisions. @throws PodloomError PL_RESOURCE */
+  async list<K extends CalicoKind>(
+    kind: K,
+    namespace?: string,
+  ): Promise<readonly { readonly resource: ResourceOf<K>; readonly modRevision: number }[]> {
+    const outcome = await this.request({ t: "list", kind, ...(namespace !== undefined && { namespace }) });
+    if (outcome.t !== "listed") throw refusal(outcome);
+    return outcome.stored as readonly { resource: ResourceOf<K>; modRevision: number }[];
+  }
+
+  /** Keys as they stand. @throws StoreError */
+  async range(range: KeyRange): Promise<readonly KeyValue[]> {
+    return (await this.#transport.range(range)).kvs;
+  }
+
+  /** For writes that no engine has. */
+  get transport(): EtcdTransport {
+    return this.#transport;
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#writer.stop();
+    await this.#driver.close();
+  }
+
+  #whenDone<A>(waiting: Map<number, (answer: A) => void>, number: number): Promise<A> {
+    const done = new Promise<A>((resolve) => waiting.set(number, resolve));
+    this.#drain();
+    return done;
+  }
+
+  #handle(event: StoreEvent): void {
+    const now = this.#clock.now();
+    if (!this.#writer.handle(event, now)) this.#ipam.handle(event, now);
+    this.#drain();
+  }
+
+  #drain(): void {
+    for (let out = this.#writer.poll(); out !== undefined; out = this.#writer.poll()) {
+      const plain = out.t === "done" ? { ...out, answer: out.outcome } : out;
+      this.#perform(plain, this.#outcomes);
+    }
+    for (let out = this.#ipam.poll(); out !== undefined; out = this.#ipam.poll()) {
+      this.#perform(out, this.#answers);
+    }
+    this.#arm();
+  }
+
+  #perform<A>(out: EngineOutput<A>, waiting: Map<number, (answer: A) => void>): void {
+    if (out.t === "op") this.#driver.perform(out.op);
+    else if (out.t === "log") this.#onLog(out.message);
+    else {
+      waiting.get(out.request)?.(out.answer);
+      waiting.delete(out.request);
+    }
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    const at = Math.min(this.#writer.nextDeadline(), this.#ipam.nextDeadline());
+    if (at === NEVER) return;
+    const inMs = Math.max(0, Math.ceil((at - this.#clock.now()) / 1000));
+    this.#timer = setTimeout(() => {
+      const now = this.#clock.now();
+      this.#writer.tick(now);
+      this.#ipam.tick(now);
+      this.#drain();
+    }, inMs);
+  }
+}
+
+/** An outcome that is none that was hoped for, as an error. */
+export function refusal(outcome: ResourceOutcome): PodloomError {
+  if (outcome.t !== "refused") return new PodloomError("PL_RESOURCE", `unexpected outcome ${outcome.t}`);
+  const code = outcome.code === "unavailable" ? "PL_ETCD_UNAVAILABLE" : "PL_RESOURCE";
+  return new PodloomError(code, outcome.message);
+}
+
+/** Why addresses could not be released. */
+export function ipamFault({ code, message }: IpamError): PodloomError {
+  return new PodloomError(code === "unavailable" ? "PL_ETCD_UNAVAILABLE" : "PL_IPAM", message);
+}
