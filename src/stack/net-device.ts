@@ -34,11 +34,19 @@ export interface LinkStats {
   txCarrier: number;
 }
 
-export type DeviceKind = "loopback" | "veth" | "bridge" | "vxlan" | "uplink";
+export type DeviceKind = "loopback" | "veth" | "bridge" | "vxlan" | "ipip" | "uplink";
+
+/** Sends ICMP errors: `IcmpLayer` is the one implementation. */
+export interface IcmpReporter {
+  /** Borrows `about`, whose l3 is right. `info` fills the header's second word. */
+  send(type: number, code: number, about: PacketBuffer, info: number, now: Instant): void;
+}
 
 /** The part of a namespace that a device may know. */
 export interface DeviceHome extends LinkReceiver {
   readonly name: string;
+  /** Reports a packet that a device cannot carry (`icmp_ndo_send`). */
+  readonly icmp: IcmpReporter;
   /** Frames that wait until the stack runs: what {@link StackContext.netifRx} fills. */
   readonly backlog: Ring<PacketBuffer>;
   /** Removes a device for good: forgets it, then calls its {@link NetDevice.dispose}. */
