@@ -29,6 +29,8 @@ export type AgentOutput =
   /** Open a UDP socket on this port of an address of the node's, then call `portOpened` or `portFailed`. */
   | { readonly t: "listen"; readonly local: Ipv4Addr; readonly port: number }
   | { readonly t: "unlisten"; readonly local: Ipv4Addr; readonly port: number }
+  /** Open a raw socket for IP protocol 4 on the node's address, then call `rawIpOpened` or `rawIpFailed`. */
+  | { readonly t: "openRawIp" }
   /** Drive the agent's speaker from now on, with neighbours calling at this port; the one before, if there was one, has ended. */
   | { readonly t: "bgpStart"; readonly port: number }
   /** The speaker has been changed and may have something to say. */

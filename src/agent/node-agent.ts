@@ -1,6 +1,7 @@
 // One emulated node: its stack, its network daemon, its pods. The engine that a driver runs: one input in, run() until it
 // answers false, drain poll(), wait until nextDeadline(). What all nodes do alike is here; Flannel's and Calico's daemons are
 // subclasses.
+import { assert } from "../base/assert.ts";
 import { type Ipv4Addr, type Prefix } from "../base/ipv4-addr.ts";
 import { randomMac } from "../base/mac-addr.ts";
 import { Ring } from "../base/ring.ts";
@@ -12,9 +13,15 @@ import type { BgpSpeaker } from "../routing/bgp/speaker/speaker.ts";
 import type { SpeakerOutput } from "../routing/bgp/speaker/speaker-messages.ts";
 import { NetStack } from "../stack/net-stack.ts";
 import type { Netns } from "../stack/netns.ts";
+import { Cable, CablePort } from "../tunnel/cable.ts";
+import type { IpipCarrier, IpipReceiver } from "../tunnel/ipip-carrier.ts";
 import type { DatagramReceiver, Underlay } from "../tunnel/underlay.ts";
 import { Uplink } from "../tunnel/uplink.ts";
+import * as geneve from "../wire/geneve.ts";
 import type { AgentOutput, AgentPhase, AgentState, NodeAgentDeps, PodSpec } from "./agent-messages.ts";
+
+/** UDP port of the cable between NICs of a segment: Geneve's. */
+export const CABLE_PORT = geneve.PORT;
 
 /** Outputs waiting to be polled; the driver drains after every input, so this many means that nobody drives. */
 const OUTPUTS_MAX = 65_536;
@@ -102,6 +109,14 @@ export abstract class NodeAgent {
 
   abstract portFailed(port: number, message: string, now: Instant): void;
 
+  /** The raw socket that an `openRawIp` asked for is open. What arrives goes to what this returns. */
+  rawIpOpened(_carrier: IpipCarrier, _now: Instant): IpipReceiver {
+    throw new Error("nobody asked for a raw socket");
+  }
+
+  /** There is no raw socket: why. */
+  rawIpFailed(_message: string, _now: Instant): void {}
+
   /** What `bgpStart` is about; undefined: this node speaks no BGP. */
   get bgp(): AgentBgp | undefined {
     return undefined;
@@ -144,6 +159,16 @@ export abstract class NodeAgent {
 
   poll(): AgentOutput | undefined {
     return this.#outputs.shift();
+  }
+
+  /** Plugs a NIC into the cable of its segment. Datagrams of the port go to what this returns. */
+  protected plugCable(uplink: Uplink, segment: Prefix, underlay: Underlay): DatagramReceiver {
+    const cable = new Cable(this.stack, segment, underlay);
+    const port = new CablePort(this.stack);
+    const added = port.add(cable);
+    assert(added.ok, "a port of its own has one cable");
+    uplink.attachCable(cable);
+    return port;
   }
 
   protected get exited(): boolean {

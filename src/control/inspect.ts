@@ -41,8 +41,6 @@ export interface PodRow {
   /** Kubernetes' namespace, in a network that knows such a thing. */
   readonly namespace?: string;
   readonly node: string;
-  /** With Calico. */
-  readonly namespace?: string;
   readonly ip: string;
   readonly mac: string;
   /** The pod's end of the pair is always eth0; this is the node's end. */

@@ -91,6 +91,11 @@ function attributesOf(kind: TunnelKind, node: string): Record<string, string> {
   return { node, type: kind === "ipip" ? "ipipTunnelAddress" : "vxlanTunnelAddress" };
 }
 
+/** Does the address's block say that this node's tunnel has it? */
+export function holdsTunnel(kind: TunnelKind, facts: TunnelFacts, addr: Ipv4Addr): boolean {
+  return holds(facts, addr, tunnelHandle(kind, facts.node));
+}
+
 function holds(facts: TunnelFacts, addr: Ipv4Addr, handle: string): boolean {
   return attributeAt(facts, addr)?.handleId === handle;
 }

@@ -99,6 +99,7 @@ export class VxlanManager implements DatagramReceiver {
       this.#forget(route.dst);
       if (route.pool.vxlanMode === "Never") continue;
       const key = formatPrefix(route.dst);
+      this.#dirtyRoutes.set(key, route.dst);
       this.#routes.set(key, route);
       const blocks = this.#byNode.get(route.node);
       if (blocks === undefined) this.#byNode.set(route.node, new Set([key]));
@@ -133,8 +134,9 @@ export class VxlanManager implements DatagramReceiver {
   #forget(dst: Prefix): void {
     const key = formatPrefix(dst);
     const had = this.#routes.get(key);
-    this.#dirtyRoutes.set(key, dst);
+    // What was never ours may be another's by now.
     if (had === undefined) return;
+    this.#dirtyRoutes.set(key, dst);
     this.#routes.delete(key);
     this.#byNode.get(had.node)?.delete(key);
   }
