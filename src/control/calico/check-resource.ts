@@ -97,13 +97,10 @@ function shaped(
   source: ShapeSource,
   faults: ResourceFault[],
 ): CalicoResource {
-  const whole = checkShape(
-    schemaOf(kind),
-    { ...value, spec: value.spec ?? {} },
-    [],
-    source,
-    faults,
-  ) as PlainObject;
+  // A resource that sets nothing may leave its spec out; Go finds one whatever its case.
+  const hasSpec = Object.keys(value).some((key) => key.toLowerCase() === "spec" && isPlainObject(value[key]));
+  const given = hasSpec ? value : { ...value, spec: value.spec ?? {} };
+  const whole = checkShape(schemaOf(kind), given, [], source, faults) as PlainObject;
   if (isNamespaced(kind) || !isPlainObject(whole.metadata)) return whole as unknown as CalicoResource;
   // Calico's client drops the namespace of a cluster-scoped resource.
   const { namespace: _, ...metadata } = whole.metadata;

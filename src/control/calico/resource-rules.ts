@@ -185,7 +185,7 @@ function checkCommunities({ spec }: BGPConfiguration, faults: Faults): void {
   }
 }
 
-/** `aa:nn` of 16 bits each, or `aa:nn:mm` of 32. @rfc 1997 @rfc 8092 */
+/** `aa:nn` of 16 bits each, or `aa:nn:mm` of 32. */
 function communityFault(value: string): string | undefined {
   if (!/^\d+:\d+(:\d+)?$/.test(value)) {
     return `invalid community value or format used: write aa:nn or aa:nn:mm, not ${quoted(value)}`;

@@ -135,7 +135,7 @@ function checkAsNumber(zeroIsUnset: boolean, value: unknown, refuse: Refuse): nu
   return number;
 }
 
-/** @rfc 5396 asplain and asdot+ */
+/** RFC 5396 calls the two asplain and asdot+. */
 function parseAsNumber(text: string): number | undefined {
   if (/^\d{1,10}$/.test(text)) return Number(text);
   const [, high, low] = (/^(\d{1,5})\.(\d{1,5})$/.exec(text) ?? []).map(Number);
