@@ -294,6 +294,9 @@ export class NodeDriver {
       case "unlisten":
         this.#sockets.unlisten(output.local, output.port);
         return;
+      case "openRawIp":
+        this.change((agent, now) => agent.rawIpFailed("raw sockets are not there yet", now));
+        return;
       case "bgpStart":
         this.#sockets.startBgp(output.port);
         return;

@@ -49,11 +49,12 @@ async function run(config: NodeConfig, logger: Logger): Promise<NodeEnd> {
   const folder = new StateFolder(config.state);
   const loading = openTransport(config.etcd);
   const rng = new SystemRng();
+  const clock = new MonotonicClock();
   const driver = new NodeDriver(config, {
-    clock: new MonotonicClock(),
+    clock,
     rng,
     logger,
-    agent: newAgent(config, folder.files, rng),
+    agent: newAgent(config, folder.files, rng, clock),
     transport: await loading,
     folder,
   });

@@ -45,6 +45,11 @@ export class Bootstrap {
     return this.#datastoreReady;
   }
 
+  /** Is everything there that every cluster has? */
+  get isDone(): boolean {
+    return KINDS.every((kind) => this.#done.has(kind));
+  }
+
   onUpdate(update: CalicoUpdate): void {
     if (update.t !== "resource") return;
     const { kind, name, value } = update;

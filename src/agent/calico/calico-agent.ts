@@ -1,6 +1,6 @@
 // A Calico node: what calico-node and its CNI plugin do, in one engine. The store's updates go to Felix and to BIRD; tunnel addresses,
 // the node's own resource and pods are seen to; what all of them ask for goes out by poll. Specs on Calico §1 to §3.
-import { contains, formatIpv4, formatPrefix, type Ipv4Addr, prefix } from "../../base/ipv4-addr.ts";
+import { formatIpv4, formatPrefix, type Ipv4Addr, prefix } from "../../base/ipv4-addr.ts";
 import { formatMac } from "../../base/mac-addr.ts";
 import { type Instant, NEVER } from "../../base/time.ts";
 import type { CalicoUpdate } from "../../control/calico/calico-updates.ts";
@@ -308,7 +308,7 @@ export class CalicoAgent extends NodeAgent {
     this.#drainStore(now);
     if (this.#store.isInSync && !this.exited) {
       this.#bootstrap.work(now);
-      for (const tunnel of this.#tunnels) tunnel.work(now);
+      if (this.#bootstrap.isDone) for (const tunnel of this.#tunnels) tunnel.work(now);
       this.#tellOwnNode(now);
       this.#felix.completeDeferredWork(now);
       this.#bird.completeDeferredWork(now);
@@ -509,10 +509,7 @@ export class CalicoAgent extends NodeAgent {
         const labels = this.#labels.get(this.#config.name) ?? {};
         return [...this.#felix.pools.values()].filter(({ nodeSelector }) => chooses(nodeSelector, labels));
       },
-      blockOf: (addr) => {
-        for (const block of this.#blocks.values()) if (contains(block.cidr, addr)) return block;
-        return undefined;
-      },
+      blocks: () => this.#blocks.values(),
       request: (request, now) => this.#store.request(request, now),
       log,
       settled: (addr, now) => {

@@ -14,7 +14,7 @@ export interface TunnelHolderOptions {
   readonly node: string;
   /** Pools that may be used on this node. */
   readonly pools: () => readonly Pool[];
-  readonly blockOf: (addr: Ipv4Addr) => IpamBlock | undefined;
+  readonly blocks: () => Iterable<IpamBlock>;
   /** Answers the number that `onIpam` will name. */
   readonly request: (request: IpamRequest, now: Instant) => number;
   readonly log: (level: "debug" | "info" | "warn", message: string) => void;
@@ -59,10 +59,12 @@ export class TunnelHolder {
   work(now: Instant): void {
     while (this.#asked === undefined && (this.#retryAt === NEVER || now >= this.#retryAt)) {
       this.#retryAt = NEVER;
-      const { kind, node, pools, blockOf, request, log } = this.#options;
-      const facts = { node, pools: pools(), told: this.#told, blockOf };
+      const { kind, node, pools, blocks, request, log } = this.#options;
+      const facts = { node, pools: pools(), told: this.#told, blocks: [...blocks()] };
       // From now on the block says whether the address is still ours.
-      if (this.#given !== undefined && holdsTunnel(kind, facts, this.#given)) this.#given = undefined;
+      if (this.#given === this.addr && this.#given !== undefined && holdsTunnel(kind, facts, this.#given)) {
+        this.#given = undefined;
+      }
       const step = tunnelStep(kind, facts, this.#given);
       if (step.t === "settled") {
         this.#settle(step.addr, now);

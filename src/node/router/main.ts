@@ -2,7 +2,11 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { RouterAgent, type Syncer } from "../../agent/router/router-agent.ts";
+import { RouterAgent } from "../../agent/router/router-agent.ts";
+import type { Rng } from "../../base/rng.ts";
+import { CalicoSyncer } from "../../control/calico/calico-syncer.ts";
+import { parseIpamBlock } from "../../control/calico/ipam/ipam-block-json.ts";
+import { OpIds } from "../../control/datastore/pending-ops.ts";
 import { MonotonicClock, SystemRng } from "../../io/clock.ts";
 import { byPosition, DocumentError } from "../../io/document/problem.ts";
 import { LOG_LEVELS, Logger, type LogLevel } from "../../io/logger.ts";
@@ -119,7 +123,7 @@ async function run(plan: RouterPlan, flags: Flags, logger: Logger): Promise<Node
   const rng = new SystemRng();
   const folder = new StateFolder(flags.state ?? join(stateHome(), "podloom", "router", name));
   const transport = etcd === undefined ? undefined : await openTransport({ endpoints: etcd });
-  const syncer: Syncer | undefined = undefined;
+  const syncer = etcd === undefined ? undefined : newSyncer(name, rng);
   const agent = new RouterAgent({ name, nics, underlayMtuBytes: mtuBytes, bgp, syncer }, { rng });
   const address = (nics[0] as (typeof nics)[number]).addr;
   const config = { name, address, carrier, pods: [], control: flags.control };
@@ -140,6 +144,17 @@ async function run(plan: RouterPlan, flags: Flags, logger: Logger): Promise<Node
   const end = await driver.ended;
   await control.close();
   return end;
+}
+
+/** It runs no pods, so it has no affinities of its own. */
+function newSyncer(node: string, rng: Rng): CalicoSyncer {
+  return new CalicoSyncer({
+    node,
+    ids: new OpIds(),
+    rng,
+    parseBlock: (bytes) => parseIpamBlock(bytes),
+    affinities: false,
+  });
 }
 
 function stateHome(): string {

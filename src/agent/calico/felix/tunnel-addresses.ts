@@ -14,7 +14,7 @@ export interface TunnelFacts {
   readonly pools: readonly Pool[];
   /** The address in the Node resource, as text. */
   readonly told: string | undefined;
-  readonly blockOf: (addr: Ipv4Addr) => IpamBlock | undefined;
+  readonly blocks: readonly IpamBlock[];
 }
 
 export type TunnelStep =
@@ -61,6 +61,9 @@ export function tunnelStep(kind: TunnelKind, facts: TunnelFacts, given: Ipv4Addr
   if (toldAddr !== undefined && holds(facts, toldAddr, handle)) {
     return { t: "ipam", request: { t: "releaseByHandle", handle } };
   }
+  // Who died between IPAM's answer and the word of it has an address already.
+  const held = heldAddresses(facts, handle).find(usable);
+  if (held !== undefined) return { t: "tell", addr: held };
   return {
     t: "ipam",
     request: anew(
@@ -104,8 +107,16 @@ function isTaken(facts: TunnelFacts, addr: Ipv4Addr): boolean {
   return attributeAt(facts, addr) !== undefined;
 }
 
+function heldAddresses({ blocks }: TunnelFacts, handle: string): Ipv4Addr[] {
+  return blocks.flatMap(({ cidr, attributes, allocations }) => {
+    const ours = attributes.findIndex(({ handleId }) => handleId === handle);
+    if (ours < 0) return [];
+    return allocations.flatMap((at, ordinal) => (at === ours ? [(cidr.addr + ordinal) >>> 0] : []));
+  });
+}
+
 function attributeAt(facts: TunnelFacts, addr: Ipv4Addr): IpamBlock["attributes"][number] | undefined {
-  const block = facts.blockOf(addr);
+  const block = facts.blocks.find(({ cidr }) => contains(cidr, addr));
   const at = block?.allocations[addr - block.cidr.addr];
   return at === undefined ? undefined : block?.attributes[at];
 }
