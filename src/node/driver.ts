@@ -378,7 +378,7 @@ export class NodeDriver {
 
   /** Answers whether everything closed in time. */
   async #close(): Promise<boolean> {
-    const closing = [this.#store?.close(), this.#sockets.close()];
+    const closing = [this.#store?.close() ?? Promise.resolve(), this.#sockets.close()];
     const closed = Promise.allSettled(closing).then(() => true);
     const bound = new Promise<false>((resolve) => setTimeout(() => resolve(false), CLOSE_BOUND_MS).unref());
     return await Promise.race([closed, bound]);
