@@ -221,7 +221,12 @@ function openSocket(koffi: Koffi, host: Ipv4Addr, { carrier }: CarrierMap): Sock
     if (result >= 0) return result;
     const errno = koffi.errno();
     if (call === "bind" && errno === constants.errno.EADDRNOTAVAIL) {
-      throw bindError(Object.assign(new Error(call), { code: "EADDRNOTAVAIL" }), formatIpv4(host), 0, carrier);
+      throw bindError(
+        Object.assign(new Error(call), { code: "EADDRNOTAVAIL" }),
+        formatIpv4(host),
+        0,
+        carrier,
+      );
     }
     throw refusal(host, call, errno);
   };
