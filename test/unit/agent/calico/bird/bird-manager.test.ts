@@ -152,3 +152,14 @@ test("two ports of one address are one session, and that is said", () => {
     message: "there are 2 sessions with 10.0.0.1 at different ports; only 10.0.0.1:1179 is used",
   });
 });
+
+test("a peer behind a gateway has a route as long as it is a peer", () => {
+  const spec = { peerIP: "10.9.9.9", asNumber: 64600, reachableBy: "10.0.0.254" };
+  const manager = managerOf([A, resource("BGPPeer", "tor", spec), IN_SYNC]);
+  const dst = prefix("10.9.9.9/32");
+  const route = { dst, type: "unicast", nextHops: [ipv4("10.0.0.254")], dev: "eth0", onlink: false };
+  expect(outputs(manager)).toContainEqual({ t: "route", change: { t: "replace", route } });
+  manager.onUpdate(resource("BGPPeer", "tor", undefined));
+  manager.completeDeferredWork(1);
+  expect(outputs(manager)).toContainEqual({ t: "route", change: { t: "del", dst } });
+});
