@@ -4,6 +4,7 @@ import type { Ipv4Addr, Prefix } from "../../../base/ipv4-addr.ts";
 import type { StoreOp } from "../../datastore/messages.ts";
 import type { LogOutput } from "../../log.ts";
 import type { PoolUse } from "../resources.ts";
+import type { IpamConfig } from "./ipam-values.ts";
 
 export type IpamRequest =
   | {
@@ -33,7 +34,9 @@ export type IpamRequest =
       readonly believed?: ReadonlyMap<Ipv4Addr, AllocationBelief>;
     }
   /** Gives up the blocks of a host; those with addresses stay, without an owner, unless `requireEmpty`. */
-  | { readonly t: "releaseHostAffinities"; readonly host: string; readonly requireEmpty: boolean };
+  | { readonly t: "releaseHostAffinities"; readonly host: string; readonly requireEmpty: boolean }
+  /** Changes the cluster's configuration of IPAM; what is not named stays. */
+  | { readonly t: "configure"; readonly change: Partial<IpamConfig> };
 
 export interface AllocationBelief {
   readonly handle?: string | undefined;
@@ -51,6 +54,7 @@ export interface IpamError {
     | "notAffine"
     | "conflict"
     | "corrupt"
+    | "invalid"
     | "unavailable";
   readonly message: string;
 }
