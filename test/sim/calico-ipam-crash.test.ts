@@ -188,3 +188,52 @@ describe("a host dies at every operation", () => {
     expect(at).toBeGreaterThan(3);
   });
 });
+
+/** The operation `at` gets lost once, or its answer. Nobody may notice. Answers false when there are not so many operations. */
+function lose(scenario: Scenario, at: number, kind: "loseRequest" | "loseReply"): boolean {
+  const cluster = new IpamCluster(at, scenario.pools);
+  scenario.prepare(cluster);
+  const host = cluster.host("host-1");
+  host.ops.length = 0;
+  host.loss = { at, kind };
+  const answer = cluster.do("host-1", scenario.request);
+  host.loss = undefined;
+  cluster.store.faults[kind] = 0;
+  const sent = host.ops.length;
+  expect(answer?.error).toBeUndefined();
+  expect(cluster.residue(), `operation ${at}`).toBe("nothing");
+  cluster.releaseAll();
+  return sent >= at;
+}
+
+describe("the store does not answer one operation, which it has carried out or not", () => {
+  test.each(SCENARIOS)("$what", (scenario) => {
+    for (const kind of ["loseRequest", "loseReply"] as const) {
+      let at = 1;
+      while (lose(scenario, at, kind)) at++;
+      expect(at).toBeGreaterThan(3);
+    }
+  });
+});
+
+describe("an operation arrives after its host has died, restarted and released the handle", () => {
+  test.each(SCENARIOS.filter(({ request }) => request.t === "autoAssign" || request.t === "assignIp"))(
+    "$what",
+    (scenario) => {
+      for (let at = 1; ; at++) {
+        const cluster = new IpamCluster(at, scenario.pools);
+        scenario.prepare(cluster);
+        const dying = cluster.host("host-1");
+        dying.ops.length = 0;
+        dying.holdAt = at;
+        if (cluster.do("host-1", scenario.request) !== undefined) break;
+        cluster.do("host-1", releaseHandle("h"));
+        dying.deliver(cluster.now);
+        cluster.wait(SEC_US);
+        // A handle or an affinity may have come back; an address never.
+        expect(cluster.residue(), `operation ${at}`).not.toContain("address");
+        cluster.releaseAll();
+      }
+    },
+  );
+});

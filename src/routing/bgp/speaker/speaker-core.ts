@@ -93,6 +93,11 @@ export class SpeakerCore {
     );
   }
 
+  /** Are routes chosen, and not held back after a restart? */
+  get isDecided(): boolean {
+    return this.hold === undefined;
+  }
+
   handle(input: SpeakerInput, now: Instant): void {
     this.now = now;
     switch (input.t) {
