@@ -69,7 +69,9 @@ export class RouteAttributes {
 export type Ineligible =
   /** Import policy refused it. */
   | "rejected"
-  /** Our AS is in its path, more often than allowed. */
+  /** Its prefix is one of multicast addresses. */
+  | "martianPrefix"
+  /** Our AS, or the one that we are to its neighbour, is in its path, more often than allowed. */
   | "asLoop"
   /** It is our own, reflected back. */
   | "ownOriginatorId"

@@ -281,7 +281,9 @@ export class SpeakerCore {
     neighbor.negotiated = negotiated;
     const { ribPeer, routes, policies } = neighbor;
     if (ribPeer.config.internal !== negotiated.internal) {
-      const config = ribPeerConfig(neighbor.name, neighbor.addr, negotiated.internal, routes, policies);
+      const { name, addr } = neighbor;
+      const { localAs, internal } = negotiated;
+      const config = ribPeerConfig(name, addr, localAs, internal, routes, policies);
       this.rib.configure(ribPeer, config, this.now);
     }
     this.rib.peerUp(ribPeer, { as: negotiated.peerAs, bgpId }, this.now);

@@ -142,8 +142,9 @@ export class BgpSpeaker extends SpeakerCore {
     this.now = now;
     neighbor.routes = routes;
     neighbor.policies = policies.value;
-    const { internal } = neighbor.ribPeer.config;
-    const config = ribPeerConfig(neighbor.name, neighbor.addr, internal, routes, policies.value);
+    const { name, addr, ribPeer } = neighbor;
+    const { localAs, internal } = ribPeer.config;
+    const config = ribPeerConfig(name, addr, localAs, internal, routes, policies.value);
     this.rib.configure(neighbor.ribPeer, config, now);
     if (neighbor.negotiated !== undefined) {
       this.out.reconfigure(neighbor.ribPeer, neighbor.exportConfig(), now);
