@@ -23,7 +23,7 @@ import type { NetworkText, SpeakerFile } from "./speaker-schema.ts";
 /** Not 179, which is root's. */
 export const DEFAULT_PORT = 1790;
 const DYNAMIC_LIMIT = 1000;
-const DEFERRAL_SEC = 360;
+const DEFERRAL_SEC = 120;
 
 /**
  * @throws PodloomError PL_CARRIER_UNSUPPORTED where this system cannot carry addresses on its loopback interface
@@ -48,6 +48,7 @@ export function resolveSpeaker(
     address6: file.address6,
     port: port === 0 ? DEFAULT_PORT : port,
     gracefulRestart: file.restart.graceful ?? false,
+    requirePolicy: file.requirePolicy ?? false,
     traceMessages: around.traceMessages,
     templates: file.templates,
     policies,
