@@ -208,6 +208,7 @@ const DEST: Destination = {
   paths: [],
   best: undefined,
   multipath: [],
+  dirty: false,
   holders: 0,
 };
 

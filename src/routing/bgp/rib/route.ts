@@ -113,6 +113,8 @@ export interface Destination extends RibPrefix {
   readonly best: Path | undefined;
   /** What may share the load with it, `best` first; empty without one. */
   readonly multipath: readonly Path[];
+  /** Does it wait for a decision? Until then its paths may change, and change back. */
+  readonly dirty: boolean;
   /** How many tables of routes out hold or await it: as long as there are any, the object stays. */
   holders: number;
 }

@@ -11,7 +11,7 @@ const P = "10.1.0.0/16";
 
 /** One line a path: what was chosen, its neighbour, the step, the reason. */
 function lines(paths: readonly Path[], given: Partial<DecisionOptions> = {}, best?: Path): string[] {
-  const dest = { ...prefix(P), paths, best, multipath: [], holders: 0 };
+  const dest = { ...prefix(P), paths, best, multipath: [], dirty: false, holders: 0 };
   return explain(dest, { ...DEFAULT_DECISION, ...given }).map(
     ({ path, chosen, step, reason }) =>
       `${chosen ?? "-"} ${path.source.config.name} ${step ?? "-"}: ${reason}`,
