@@ -15,7 +15,8 @@
 // `onOutput` gets `route` (what forwarding is to do), `trace` and `log` (for people), `bfdSend` (for a `BfdSocket`), `restartComplete`.
 // What a neighbour's session was made of (its `session`, addresses, port, password, BFD) changes by delNeighbor(addr, now,
 // CeaseError.CONFIG_CHANGE) and addNeighbor(); its `routes` by reconfigure(), and the session stays. AS, identifier, cluster and decision
-// are the speaker's for life. Rows for people: inspect.ts. Counters: `rib.stats`, `out.stats`, `driver.stats`.
+// are the speaker's for life. After a restart (`restarting`) the neighbours that kept our routes are added before the start: the choice
+// waits for those that are there, and for whoever is added while it waits. Rows for people: inspect.ts. Counters: `rib.stats`, `out.stats`, `driver.stats`.
 import { formatIpv4, type Ipv4Addr } from "../../../base/ipv4-addr.ts";
 import { err, ok, type Result } from "../../../base/result.ts";
 import type { Instant } from "../../../base/time.ts";
@@ -50,7 +51,10 @@ export class BgpSpeaker extends SpeakerCore {
     if (added.value !== undefined) this.cease(added.value, CeaseError.CONFIG_CHANGE);
     this.sessions.add(neighbor);
     if (password !== undefined) this.outputs.push({ t: "password", remote: addr, password });
-    if (this.started && !config.shutdown) this.startOne(neighbor);
+    if (this.started && !config.shutdown) {
+      this.hold?.expect(neighbor);
+      this.startOne(neighbor);
+    }
     this.sessions.drain();
     return ok(undefined);
   }
