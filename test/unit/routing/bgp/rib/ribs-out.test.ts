@@ -297,7 +297,7 @@ describe("messages", () => {
         a.atomicAggregate,
         a.aggregator?.as,
       ]);
-    expect(toldOf(short.peer).sort()).toEqual([
+    expect(toldOf(short.peer).sort(([x], [y]) => Number(x) - Number(y))).toEqual([
       [0x0a01, 1009, false, undefined],
       [0x0a03, 1000, true, 65001],
     ]);
