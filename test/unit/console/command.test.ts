@@ -13,7 +13,7 @@ const run = (line: string) => lab.run(node.netns, line.split(" "));
 
 describe("what is not there says what is", () => {
   test.each([
-    ["tcpdump -i eth0", 127, "tcpdump: command not found (there are: arp, bridge, cat, ip, ping,"],
+    ["tcpdump -i eth0", 127, "tcpdump: command not found (there are: arp, bridge, calicoctl, cat, ip, ping,"],
     ["ip foo", 1, 'Object "foo" is unknown, try "ip help".\nObjects here: address, link, route, neighbour.'],
     [
       "ip route add 1.2.3.4 dev e0",
