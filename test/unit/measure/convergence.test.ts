@@ -102,7 +102,12 @@ describe("judgeConvergence", () => {
     const look: LabView = {
       nodes: [
         { name: "a", listsLeases: true, state: state("a", { ignored: [overlapsA, bad] }), pods: [] },
-        { name: "b", listsLeases: true, state: state("b", { ignored: [bad], leases: [...LEASES, overlapsA] }), pods: [] },
+        {
+          name: "b",
+          listsLeases: true,
+          state: state("b", { ignored: [bad], leases: [...LEASES, overlapsA] }),
+          pods: [],
+        },
       ],
       storeLeases: [...LEASES, overlapsA, bad],
     };
