@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatIpv4 } from "../base/ipv4-addr.ts";
+import { routerPort } from "./calico-documents.ts";
 import { type LabDirs, makeStateFolder, stateFault } from "./lab-dirs.ts";
 import type { MemberContext } from "./lab-member.ts";
 import { LAB_API_VERSION } from "./lab-schema.ts";
@@ -22,7 +23,7 @@ interface RouterFile {
     readonly etcd: readonly string[];
     readonly as: number;
     readonly gateways: readonly string[];
-    /** Where the gateways listen. */
+    /** Where the gateways listen: the lab file gives one port to all of them, or none. */
     readonly port: number;
   };
 }
@@ -40,10 +41,19 @@ export function routerFile(router: LabRouter, context: MemberContext): RouterFil
 
 /** What an announcer is told: it forwards nothing. */
 export function announcerFile(announcer: LabAnnouncer, context: MemberContext): RouterFile {
-  const gateways = announcer.gateways.map(formatIpv4);
-  const { as } = announcer;
-  const etcd = context.endpoints;
-  return { ...baseOf(announcer, context), announcer: { etcd, as, gateways, port: context.bgpPort } };
+  const [first] = announcer.gateways;
+  const router = context.lab.routers.find(({ interfaces }) =>
+    interfaces.some(({ address }) => address === first),
+  );
+  return {
+    ...baseOf(announcer, context),
+    announcer: {
+      etcd: context.endpoints,
+      as: announcer.as,
+      gateways: announcer.gateways.map(formatIpv4),
+      port: routerPort(router?.bgp, context.bgpPort),
+    },
+  };
 }
 
 function baseOf(

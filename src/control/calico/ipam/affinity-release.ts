@@ -13,7 +13,14 @@ import {
   type StoredBlock,
   tooManyTries,
 } from "./ipam-context.ts";
-import { AFFINITIES_RANGE, affinityKey, BLOCKS_RANGE, blockKey, hostAffinitiesRange, parseAffinityKey } from "./ipam-keys.ts";
+import {
+  AFFINITIES_RANGE,
+  affinityKey,
+  BLOCKS_RANGE,
+  blockKey,
+  hostAffinitiesRange,
+  parseAffinityKey,
+} from "./ipam-keys.ts";
 import type { IpamAnswer } from "./ipam-messages.ts";
 import { emitAffinity } from "./ipam-values.ts";
 import { deleteKey, getKey, IpamFault, listKeys, type Steps, updateKey, type Write } from "./store-steps.ts";
