@@ -2,11 +2,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatIpv4 } from "../base/ipv4-addr.ts";
-import { routerPort } from "./calico-documents.ts";
 import { type LabDirs, makeStateFolder, stateFault } from "./lab-dirs.ts";
 import type { MemberContext } from "./lab-member.ts";
 import { LAB_API_VERSION } from "./lab-schema.ts";
-import type { LabAnnouncer, LabInterface, LabRouter } from "./resolve-routers.ts";
+import { type LabAnnouncer, type LabInterface, type LabRouter, listenPort } from "./resolve-routers.ts";
 
 /** A router or an announcer, as `podloom router` reads it. */
 interface RouterFile {
@@ -23,7 +22,7 @@ interface RouterFile {
     readonly etcd: readonly string[];
     readonly as: number;
     readonly gateways: readonly string[];
-    /** Where the gateways listen: the lab file gives one port to all of them, or none. */
+    /** Where all the gateways listen. */
     readonly port: number;
   };
 }
@@ -51,7 +50,7 @@ export function announcerFile(announcer: LabAnnouncer, context: MemberContext): 
       etcd: context.endpoints,
       as: announcer.as,
       gateways: announcer.gateways.map(formatIpv4),
-      port: routerPort(router?.bgp, context.bgpPort),
+      port: listenPort(router?.bgp) ?? context.bgpPort,
     },
   };
 }
