@@ -45,10 +45,17 @@ export class IpamHost {
   deadline: Instant = NEVER;
   /** The process dies at its operation of this number, counted from 1: before it is sent, or once it is on its way. */
   crash: { readonly at: number; readonly sent: boolean } | undefined;
+  /** The operation of this number gets lost once, or its answer does. For one host alone: the store's faults are everybody's. */
+  loss: { readonly at: number; readonly kind: "loseRequest" | "loseReply" } | undefined;
+  /** The operation of this number is kept back, and the process stands still, until {@link resume} or {@link deliver}. */
+  holdAt: number | undefined;
+  #held: StoreOp | undefined;
+  readonly #store: FakeStore;
   onAnswer: ((id: number, answer: IpamAnswer, now: Instant) => void) | undefined;
 
   constructor(store: FakeStore, name: string, pools: readonly IpamPool[], options: IpamHostOptions = {}) {
     this.name = name;
+    this.#store = store;
     this.conn = store.connect();
     this.engine = new IpamEngine({
       ids: new OpIds(),
@@ -93,11 +100,31 @@ export class IpamHost {
         this.onAnswer?.(output.request, output.answer, now);
       } else {
         this.ops.push(output.op);
-        this.dead = this.ops.length === this.crash?.at;
-        if (!this.dead || this.crash?.sent === true) this.conn.submit(output.op, now);
+        this.#send(output.op, now);
       }
     }
     this.deadline = this.engine.nextDeadline();
+  }
+
+  /** Goes on after `holdAt`. */
+  resume(now: Instant): void {
+    this.dead = false;
+    this.deliver(now);
+    this.drain(now);
+  }
+
+  /** Sends what was kept back, as a network does that delivers it late; the process may be long dead. */
+  deliver(now: Instant): void {
+    if (this.#held !== undefined) this.conn.submit(this.#held, now);
+    this.#held = undefined;
+  }
+
+  #send(op: StoreOp, now: Instant): void {
+    const n = this.ops.length;
+    if (this.loss !== undefined) this.#store.faults[this.loss.kind] = n === this.loss.at ? 1 : 0;
+    this.dead = n === this.crash?.at || n === this.holdAt;
+    if (n === this.holdAt) this.#held = op;
+    else if (!this.dead || this.crash?.sent === true) this.conn.submit(op, now);
   }
 }
 
