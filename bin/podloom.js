@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The one entry: a node, a BGP speaker, the embedded store, or the command line. They are separate programs, so that a node
+// The one entry: a node, a router, a BGP speaker, the embedded store, or the command line. They are separate programs, so that a node
 // process loads nothing of the command line.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 const programs = {
   node: "../dist/bundle/node.js",
   bgp: "../dist/bundle/speaker.js",
+  router: "../dist/bundle/router.js",
   store: "../dist/io/embedded/main.js",
 };
 const program = process.argv[2] ?? "";

@@ -1,25 +1,11 @@
 // What goes into and comes out of a node agent.
-import type { Ipv4Addr, Prefix } from "../base/ipv4-addr.ts";
+import type { Ipv4Addr } from "../base/ipv4-addr.ts";
+import type { Result } from "../base/result.ts";
 import type { Rng } from "../base/rng.ts";
 import type { StoreOp } from "../control/datastore/messages.ts";
-import type { LeaseOptions } from "../control/flannel/subnet-messages.ts";
+import type { PodRow } from "../control/inspect.ts";
 import type { StackTrace } from "../stack/net-stack.ts";
 import type { PacketPool } from "../stack/packet-pool.ts";
-
-export interface NodeAgentConfig {
-  readonly name: string;
-  readonly underlay: Ipv4Addr;
-  /** The subnet of the node's segment. */
-  readonly segment: Prefix;
-  readonly underlayMtuBytes: number;
-  readonly etcdPrefix: string;
-  readonly lease: LeaseOptions;
-  readonly strict: boolean;
-  /** The subnet that the node would like when it has none from an earlier run. */
-  readonly wishedSubnet?: Prefix | undefined;
-  /** State kept from an earlier run, by path relative to the node's state folder. */
-  readonly files: ReadonlyMap<string, string>;
-}
 
 export interface NodeAgentDeps {
   readonly rng: Rng;
@@ -27,13 +13,32 @@ export interface NodeAgentDeps {
   readonly trace?: StackTrace;
 }
 
+/** A pod that is to be attached. */
+export interface PodSpec {
+  readonly name: string;
+  /** A particular address; undefined: any. */
+  readonly ip: Ipv4Addr | undefined;
+  /** Kubernetes' namespace, where the network knows such a thing. */
+  readonly namespace?: string | undefined;
+}
+
 export type AgentPhase = "starting" | "acquiring" | "ready" | "fenced" | "stopping";
 
 export type AgentOutput =
   | { readonly t: "op"; readonly op: StoreOp }
-  /** Open the node's UDP socket on this port, then call `portOpened` or `portFailed`. */
-  | { readonly t: "listen"; readonly port: number }
-  | { readonly t: "unlisten"; readonly port: number }
+  /** Open a UDP socket on this port of an address of the node's, then call `portOpened` or `portFailed`. */
+  | { readonly t: "listen"; readonly local: Ipv4Addr; readonly port: number }
+  | { readonly t: "unlisten"; readonly local: Ipv4Addr; readonly port: number }
+  /** Open a raw socket for IP protocol 4 on the node's address, then call `rawIpOpened` or `rawIpFailed`. */
+  | { readonly t: "openRawIp" }
+  /** Drive the agent's speaker from now on, with neighbours calling at this port; the one before, if there was one, has ended. */
+  | { readonly t: "bgpStart"; readonly port: number }
+  /** The speaker has been changed and may have something to say. */
+  | { readonly t: "bgpTurn" }
+  /** End the speaker, telling the neighbours unless `silent`. */
+  | { readonly t: "bgpStop"; readonly silent: boolean }
+  /** Ends a request of `podAdd` or `podDel`: the pod as it is, or was; or why not. */
+  | { readonly t: "podDone"; readonly request: number; readonly result: Result<PodRow, string> }
   | { readonly t: "putFile"; readonly path: string; readonly text: string }
   | { readonly t: "delFile"; readonly path: string }
   /** Something that `state()` shows has changed. */

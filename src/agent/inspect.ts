@@ -29,7 +29,7 @@ export function sortLeases(
 export interface NodeFacts {
   readonly underlay: Ipv4Addr;
   readonly backend: string | undefined;
-  readonly device: VxlanDevice | undefined;
+  readonly device: NetDevice | undefined;
   readonly peers: number;
   readonly routes: number;
   readonly drops: DropCounters;

@@ -1,211 +1,155 @@
-// One emulated node: its stack, its flannel daemon, its pods. The engine that a driver runs: one input in, run() until it
-// answers false, drain poll(), wait until nextDeadline(). Read specs on flannel §0 for the order of a daemon's life.
-import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix } from "../base/ipv4-addr.ts";
-import { formatMac, randomMac } from "../base/mac-addr.ts";
-import type { Result } from "../base/result.ts";
+// One emulated node: its stack, its network daemon, its pods. The engine that a driver runs: one input in, run() until it
+// answers false, drain poll(), wait until nextDeadline(). What all nodes do alike is here; Flannel's and Calico's daemons are
+// subclasses.
+import { assert } from "../base/assert.ts";
+import { type Ipv4Addr, type Prefix } from "../base/ipv4-addr.ts";
+import { randomMac } from "../base/mac-addr.ts";
 import { Ring } from "../base/ring.ts";
-import { type Instant, NEVER } from "../base/time.ts";
+import type { Instant } from "../base/time.ts";
 import type { StoreEvent } from "../control/datastore/messages.ts";
-import type { OwnLease } from "../control/flannel/lease-attrs.ts";
-import type { NetConf } from "../control/flannel/net-conf.ts";
-import { emitSubnetEnv, parseSubnetEnv } from "../control/flannel/subnet-env.ts";
-import { SubnetManager } from "../control/flannel/subnet-manager.ts";
-import type { SubnetOutput } from "../control/flannel/subnet-messages.ts";
-import type { InspectNoun, InspectRows, PodRow } from "../control/inspect.ts";
+import type { InspectNoun, InspectRows } from "../control/inspect.ts";
+import type { ConnIds } from "../routing/bgp/session/peer-messages.ts";
+import type { BgpSpeaker } from "../routing/bgp/speaker/speaker.ts";
+import type { SpeakerOutput } from "../routing/bgp/speaker/speaker-messages.ts";
 import { NetStack } from "../stack/net-stack.ts";
 import type { Netns } from "../stack/netns.ts";
-import type { PacketBuffer } from "../stack/packet-buffer.ts";
+import { Cable, CablePort } from "../tunnel/cable.ts";
+import type { IpipCarrier, IpipReceiver } from "../tunnel/ipip-carrier.ts";
 import type { DatagramReceiver, Underlay } from "../tunnel/underlay.ts";
 import { Uplink } from "../tunnel/uplink.ts";
-import type {
-  AgentOutput,
-  AgentPhase,
-  AgentState,
-  NodeAgentConfig,
-  NodeAgentDeps,
-} from "./agent-messages.ts";
-import { LINUX_VXLAN_PORT, VxlanBackend } from "./flannel/vxlan-backend.ts";
-import {
-  inspectFdb,
-  inspectLeases,
-  inspectLinks,
-  inspectNeigh,
-  inspectNode,
-  inspectRoutes,
-  sortLeases,
-} from "./inspect.ts";
-import { NodePods } from "./pods/node-pods.ts";
+import * as geneve from "../wire/geneve.ts";
+import type { AgentOutput, AgentPhase, AgentState, NodeAgentDeps, PodSpec } from "./agent-messages.ts";
 
-const SUBNET_ENV = "run/flannel/subnet.env";
-/** The etcd lease of the last run: by it a restarted node knows its own orphan at once. */
-const LEASE_FILE = "run/flannel/lease";
+/** UDP port of the cable between NICs of a segment: Geneve's. */
+export const CABLE_PORT = geneve.PORT;
 
 /** Outputs waiting to be polled; the driver drains after every input, so this many means that nobody drives. */
 const OUTPUTS_MAX = 65_536;
 
-export class NodeAgent {
+/** What every node is told of itself. */
+export interface NodeBasics {
+  readonly name: string;
+  readonly underlay: Ipv4Addr;
+  /** The subnet of the node's segment. */
+  readonly segment: Prefix;
+  readonly underlayMtuBytes: number;
+  /** State kept from an earlier run, by path relative to the node's state folder. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+/** A network interface on a segment. */
+export interface Nic {
+  readonly name: string;
+  readonly addr: Ipv4Addr;
+  readonly segment: Prefix;
+}
+
+/** The speaker of a node that has one. The agent changes it; the driver moves its messages. */
+export interface AgentBgp {
+  readonly speaker: BgpSpeaker;
+  readonly ids: ConnIds;
+  /** Where neighbours may call: addresses of ours. */
+  readonly addresses: readonly Ipv4Addr[];
+  /** Prefixes of neighbours that are not configured one by one. */
+  readonly ranges: readonly Prefix[];
+}
+
+export abstract class NodeAgent {
   readonly stack: NetStack;
   readonly host: Netns;
+  readonly nics: readonly Nic[];
+  /** By the index of {@link nics}. */
+  readonly uplinks: readonly Uplink[];
+  /** eth0. */
   readonly uplink: Uplink;
-  readonly #config: NodeAgentConfig;
-  readonly #manager: SubnetManager;
-  readonly #pods: NodePods;
   readonly #outputs = new Ring<AgentOutput>(OUTPUTS_MAX);
   #phase: AgentPhase = "starting";
   #reason: string | undefined;
-  #synced = false;
-  #netConf: NetConf | undefined;
-  #backend: VxlanBackend | undefined;
-  #lease: OwnLease | undefined;
   #startedAt: Instant = 0;
   #exited = false;
 
-  constructor(config: NodeAgentConfig, deps: NodeAgentDeps) {
-    this.#config = config;
+  /** @param otherNics beside eth0 */
+  protected constructor(basics: NodeBasics, deps: NodeAgentDeps, otherNics: readonly Nic[] = []) {
     this.stack = new NetStack({
       rng: deps.rng,
       ...(deps.pool === undefined ? {} : { pool: deps.pool }),
       ...(deps.trace === undefined ? {} : { trace: deps.trace }),
     });
     this.host = this.stack.addNetns("");
-    this.uplink = new Uplink(this.stack, "eth0", randomMac(deps.rng), config.underlayMtuBytes);
-    this.#pods = new NodePods({
-      node: config.name,
-      stack: this.stack,
-      host: this.host,
-      files: config.files,
-      keep: ({ path, text }) =>
-        this.#emit(text === undefined ? { t: "delFile", path } : { t: "putFile", path, text }),
-    });
-    const previous = parseSubnetEnv(config.files.get(SUBNET_ENV) ?? "");
-    const previousLease = config.files.get(LEASE_FILE)?.trim();
-    this.#manager = new SubnetManager({
-      prefix: config.etcdPrefix,
-      publicIp: config.underlay,
-      previousSubnet: previous.ok ? previous.value.subnet : config.wishedSubnet,
-      ...(previousLease === undefined || previousLease === "" ? {} : { previousLease }),
-      lease: config.lease,
-      strict: config.strict,
-      rng: deps.rng,
-    });
+    const { underlay, segment, underlayMtuBytes } = basics;
+    this.nics = [{ name: "eth0", addr: underlay, segment }, ...otherNics];
+    this.uplinks = this.nics.map(
+      ({ name }) => new Uplink(this.stack, name, randomMac(deps.rng), underlayMtuBytes),
+    );
+    this.uplink = this.uplinks[0] as Uplink;
   }
 
-  /** Sets up the host's namespace and begins to ask the store for the network's configuration. */
+  /** Sets up the host's namespace and begins to ask the store. */
   start(now: Instant): void {
     this.#startedAt = now;
     this.host.sysctl.ipForward = true;
-    this.host.addDevice(this.uplink);
-    this.host.addAddress(this.uplink, { addr: this.#config.underlay, len: this.#config.segment.len }, now);
-    this.host.setLink(this.uplink, true, now);
-    this.#manager.start(now);
-    this.#drainManager(now);
-    this.#emitState();
+    for (const [i, { addr, segment }] of this.nics.entries()) {
+      const uplink = this.uplinks[i] as Uplink;
+      this.host.addDevice(uplink);
+      this.host.addAddress(uplink, { addr, len: segment.len }, now);
+      this.host.setLink(uplink, true, now);
+    }
   }
 
   /** An answer or event of the store. */
-  handle(event: StoreEvent, now: Instant): void {
-    if (this.#exited) return;
-    this.#manager.handle(event, now);
-    this.#drainManager(now);
-  }
+  abstract handle(event: StoreEvent, now: Instant): void;
 
   /** Moves packets and fires timers. True: there is more to do at once. */
-  run(now: Instant, budget: number): boolean {
-    if (this.#exited) return false;
-    if (this.#manager.nextDeadline() <= now) {
-      this.#manager.tick(now);
-      this.#drainManager(now);
-    }
-    return this.stack.run(now, budget);
+  abstract run(now: Instant, budget: number): boolean;
+
+  abstract nextDeadline(): Instant;
+
+  /** The driver opened the UDP port that a `listen` asked for. Datagrams go to what this returns. */
+  abstract portOpened(port: number, underlay: Underlay, now: Instant): DatagramReceiver;
+
+  abstract portFailed(port: number, message: string, now: Instant): void;
+
+  /** The raw socket that an `openRawIp` asked for is open. What arrives goes to what this returns. */
+  rawIpOpened(_carrier: IpipCarrier, _now: Instant): IpipReceiver {
+    throw new Error("nobody asked for a raw socket");
   }
 
-  poll(): AgentOutput | undefined {
-    return this.#outputs.shift();
+  /** There is no raw socket: why. */
+  rawIpFailed(_message: string, _now: Instant): void {}
+
+  /** What `bgpStart` is about; undefined: this node speaks no BGP. */
+  get bgp(): AgentBgp | undefined {
+    return undefined;
   }
 
-  nextDeadline(): Instant {
-    if (this.#exited) return NEVER;
-    return Math.min(this.#manager.nextDeadline(), this.stack.nextDeadline());
-  }
+  /** What the speaker says that is not about TCP. */
+  onSpeakerOutput(_output: SpeakerOutput, _now: Instant): void {}
 
-  /** The driver opened the port that a `listen` asked for. Datagrams go to what this returns. */
-  portOpened(port: number, underlay: Underlay, now: Instant): DatagramReceiver {
-    const config = this.#netConf as NetConf;
-    const backend = new VxlanBackend(
-      {
-        stack: this.stack,
-        host: this.host,
-        config,
-        underlayMtuBytes: this.#config.underlayMtuBytes,
-        strict: this.#config.strict,
-      },
-      underlay,
-    );
-    this.#backend = backend;
-    this.#log("info", "vxlan", `${backend.device.name} listens on ${formatIpv4(underlay.local)}:${port}`, {
-      vni: config.backend.vni,
-      mac: formatMac(backend.device.mac),
-    });
-    this.#manager.acquire(backend.leaseAttrs(this.#config.underlay), now);
-    this.#drainManager(now);
-    return { receive: (pkt, src, srcPort, at) => this.#receive(backend, pkt, src, srcPort, at) };
-  }
+  /** The port that a `bgpStart` asked for cannot be listened on. */
+  bgpFailed(_message: string, _now: Instant): void {}
 
-  portFailed(port: number, message: string): void {
-    this.#exit(5, `cannot listen on UDP port ${port}: ${message}`);
-  }
+  /** Leaves the cluster, then says `exit`. @param revoke gives back what it holds there: a clean end, not a crash */
+  abstract stop(revoke: boolean, now: Instant): void;
 
-  /** Leaves the cluster: revokes the lease when asked to, then says `exit`. */
-  stop(revoke: boolean, now: Instant): void {
-    if (this.#exited || this.#phase === "stopping") return;
-    this.#setPhase("stopping", undefined);
-    this.#manager.stop(revoke, now);
-    this.#drainManager(now);
-  }
+  /** Can pods be attached by now? Those that were asked for earlier wait. */
+  abstract readonly takesPods: boolean;
 
-  /** Attaches a pod. @param wish a particular address, or undefined for any */
-  podAdd(name: string, wish: Ipv4Addr | undefined, now: Instant): Result<PodRow, string> {
-    const added = this.#pods.add(name, wish, now);
-    if (!added.ok) return added;
-    this.#log("info", "pod-add", `pod ${name} has ${added.value.ip}`);
-    this.#emitState();
-    return added;
-  }
+  /** Attaches a pod (CNI ADD). The answer is a `podDone` with this number. */
+  abstract podAdd(request: number, spec: PodSpec, now: Instant): void;
 
-  podDel(name: string, now: Instant): Result<void, string> {
-    const deleted = this.#pods.del(name, now);
-    if (!deleted.ok) return deleted;
-    this.#log("info", "pod-del", `pod ${name} is gone, its address is free`);
-    this.#emitState();
-    return deleted;
-  }
+  /** Takes a pod away (CNI DEL). The answer is a `podDone` with this number. */
+  abstract podDel(request: number, name: string, now: Instant): void;
 
   /** The namespace of a pod, or the node's own for "". */
-  netnsOf(pod: string): Netns | undefined {
-    return pod === "" ? this.host : this.#pods.netns(pod);
-  }
+  abstract netnsOf(pod: string): Netns | undefined;
 
-  /** Subnets whose packets go to `remote`: the leases that name it. */
-  subnetsBehind(remote: Ipv4Addr): readonly string[] {
-    return (this.#backend?.subnetsBehind(remote) ?? []).map(formatPrefix);
-  }
+  /** What `remote` is good for, as prefixes of the pod network; for complaints. */
+  abstract subnetsBehind(remote: Ipv4Addr): readonly string[];
 
-  state(): AgentState {
-    const { store, ignored } = this.#manager.status();
-    return {
-      name: this.#config.name,
-      phase: this.#phase,
-      ...(this.#lease === undefined ? {} : { subnet: formatPrefix(this.#lease.subnet) }),
-      ...(this.#backend === undefined ? {} : { vtepMac: formatMac(this.#backend.device.mac) }),
-      ...sortLeases(
-        [...(this.#backend?.peerSubnets() ?? []), ...(this.#lease === undefined ? [] : [this.#lease.subnet])],
-        [...ignored, ...(this.#backend?.unusableSubnets() ?? [])],
-      ),
-      store,
-      pods: this.#pods.names(),
-      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
-    };
-  }
+  abstract state(): AgentState;
+
+  /** Rows of one noun, as this node sees them. */
+  abstract inspect<N extends InspectNoun>(noun: N, now: Instant): readonly InspectRows[N][];
 
   /** Ends every namespace, pods and host, and releases what they hold. Nothing may be asked of the agent afterwards. */
   close(now: Instant): void {
@@ -213,180 +157,66 @@ export class NodeAgent {
     for (const netns of [...this.stack.namespaces()].reverse()) this.stack.delNetns(netns.name, now);
   }
 
-  /** Rows of one noun, as this node sees them. */
-  inspect<N extends InspectNoun>(noun: N, now: Instant): readonly InspectRows[N][] {
-    const readers: { readonly [K in InspectNoun]: () => readonly InspectRows[K][] } = {
-      nodes: () => [
-        inspectNode(this.state(), {
-          underlay: this.#config.underlay,
-          backend: this.#netConf?.backend.type,
-          device: this.#backend?.device,
-          peers: this.#backend?.peers ?? 0,
-          routes: this.host.fib.dump("main").length,
-          drops: this.stack.drops,
-          ageUs: now - this.#startedAt,
-        }),
-      ],
-      pods: () => this.#pods.rows(),
-      leases: () => inspectLeases(this.#config.name, this.#lease, this.#manager, now),
-      routes: () => inspectRoutes(this.#config.name, this.stack),
-      neigh: () => inspectNeigh(this.#config.name, this.stack),
-      fdb: () => inspectFdb(this.#config.name, this.host, now),
-      links: () => inspectLinks(this.#config.name, this.stack),
-    };
-    return readers[noun]();
+  poll(): AgentOutput | undefined {
+    return this.#outputs.shift();
   }
 
-  /**
-   * A datagram of the tunnel. After a suspend it may come before any timer fires, and by then the lease may have ended: so
-   * the lease is asked first.
-   */
-  #receive(backend: VxlanBackend, pkt: PacketBuffer, src: Ipv4Addr, srcPort: number, now: Instant): void {
-    if (this.#phase === "ready" && !this.#manager.isValid(now)) {
-      this.#manager.tick(now);
-      this.#drainManager(now);
-    }
-    backend.port.receive(pkt, src, srcPort, now);
+  /** Plugs a NIC into the cable of its segment. Datagrams of the port go to what this returns. */
+  protected plugCable(uplink: Uplink, segment: Prefix, underlay: Underlay): DatagramReceiver {
+    const cable = new Cable(this.stack, segment, underlay);
+    const port = new CablePort(this.stack);
+    const added = port.add(cable);
+    assert(added.ok, "a port of its own has one cable");
+    uplink.attachCable(cable);
+    return port;
   }
 
-  #drainManager(now: Instant): void {
-    for (let output = this.#manager.poll(); output !== undefined; output = this.#manager.poll()) {
-      this.#onSubnetOutput(output, now);
-    }
-    const done = this.#backend?.completeDeferredWork(now);
-    if (done !== undefined && !done.ok) {
-      for (const complaint of done.error) this.#log("warn", "lease", complaint);
-    }
+  protected get exited(): boolean {
+    return this.#exited;
   }
 
-  #onSubnetOutput(output: SubnetOutput, now: Instant): void {
-    switch (output.t) {
-      case "op":
-        this.#emit(output);
-        return;
-      case "log":
-        this.#log(output.level, "subnet", output.message);
-        return;
-      case "config":
-        this.#onConfig(output.config);
-        return;
-      case "acquired":
-        this.#onAcquired(output.lease, now);
-        return;
-      case "added":
-      case "removed":
-        this.#backend?.onUpdate(output);
-        this.#emitState();
-        return;
-      case "synced":
-        this.#synced = true;
-        if (this.#phase === "acquiring") this.#setPhase("ready", undefined);
-        this.#emitState();
-        return;
-      case "fenced":
-        this.#backend?.fence(now);
-        this.#log("warn", "fenced", output.reason);
-        this.#setPhase("fenced", output.reason);
-        return;
-      case "unfenced":
-        this.#backend?.unfence(now);
-        this.#log("info", "unfenced", "the lease is ours again; forwarding resumes");
-        this.#setPhase(this.#synced ? "ready" : "acquiring", undefined);
-        return;
-      case "revoked":
-        this.#exit(0, "Lease has been revoked. Shutting down daemon.");
-        return;
-      case "stopped":
-        this.#exit(0, "stopped");
-        return;
-      case "ignored":
-      case "status":
-        this.#emitState();
-        return;
-      case "fatal":
-        this.#exit(1, output.message);
-        return;
-    }
+  protected get phase(): AgentPhase {
+    return this.#phase;
   }
 
-  #onConfig(config: NetConf): void {
-    if (config.backend.type !== "vxlan") {
-      this.#exit(1, `unknown backend type: ${config.backend.type} (this version knows: vxlan)`);
-      return;
-    }
-    if (config.backend.directRouting) {
-      this.#log(
-        "warn",
-        "vxlan",
-        "DirectRouting is set but not supported; every peer is reached through VXLAN",
-      );
-    }
-    this.#netConf = config;
-    this.#setPhase("acquiring", undefined);
-    this.#emit({ t: "listen", port: config.backend.port === 0 ? LINUX_VXLAN_PORT : config.backend.port });
+  /** Why it is not ready, if there is anything to say. */
+  protected get reason(): string | undefined {
+    return this.#reason;
   }
 
-  #onAcquired(lease: OwnLease, now: Instant): void {
-    const backend = this.#backend as VxlanBackend;
-    const config = this.#netConf as NetConf;
-    const first = this.#lease === undefined;
-    this.#lease = lease;
-    this.#emit({ t: "putFile", path: LEASE_FILE, text: `${lease.lease}\n` });
-    const configured = backend.configure(lease.subnet, now);
-    if (!configured.ok) {
-      this.#exit(1, `${backend.device.name}: ${configured.error}`);
-      return;
-    }
-    if (first) this.#openSubnet(lease.subnet, config, backend.device.mtuBytes);
-    this.#emitState();
+  protected get startedAt(): Instant {
+    return this.#startedAt;
   }
 
-  #openSubnet(subnet: Prefix, config: NetConf, mtuBytes: number): void {
-    const wish = this.#config.wishedSubnet;
-    if (wish !== undefined && formatPrefix(wish) !== formatPrefix(subnet)) {
-      const got = `the subnet is ${formatPrefix(subnet)}, not ${formatPrefix(wish)} as was wished`;
-      this.#log(
-        "warn",
-        "subnet",
-        `${got}: that one is leased, or outside the network, or there was one before`,
-      );
-    }
-    this.#pods.open(subnet, config.network, mtuBytes);
-    this.#emit({
-      t: "putFile",
-      path: SUBNET_ENV,
-      text: emitSubnetEnv({ network: config.network, subnet, mtuBytes, ipMasq: false }),
-    });
-  }
-
-  #setPhase(phase: AgentPhase, reason: string | undefined): void {
+  protected setPhase(phase: AgentPhase, reason: string | undefined): void {
     if (this.#phase === phase && this.#reason === reason) return;
     this.#phase = phase;
     this.#reason = reason;
-    this.#emitState();
+    this.emitState();
   }
 
-  #emitState(): void {
-    this.#emit({ t: "state" });
+  protected emitState(): void {
+    this.emit({ t: "state" });
   }
 
-  #log(
+  protected log(
     level: "debug" | "info" | "warn" | "error",
     event: string,
     message: string,
     fields?: Readonly<Record<string, unknown>>,
   ): void {
-    this.#emit({ t: "log", level, event, message, ...(fields === undefined ? {} : { fields }) });
+    this.emit({ t: "log", level, event, message, ...(fields === undefined ? {} : { fields }) });
   }
 
-  #exit(code: number, reason: string): void {
+  /** The end: nothing that is emitted afterwards is heard. */
+  protected exit(code: number, reason: string): void {
     if (this.#exited) return;
-    this.#log(code === 0 ? "info" : "error", "exit", reason);
-    this.#emit({ t: "exit", code, reason });
+    this.log(code === 0 ? "info" : "error", "exit", reason);
+    this.emit({ t: "exit", code, reason });
     this.#exited = true;
   }
 
-  #emit(output: AgentOutput): void {
+  protected emit(output: AgentOutput): void {
     if (this.#exited) return;
     // A full ring means a driver that never polls; state notices carry no data of their own, so those may be lost.
     if (!this.#outputs.push(output) && output.t !== "state") {

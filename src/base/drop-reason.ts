@@ -40,12 +40,16 @@ export const DropReason = {
   VXLAN_NO_REMOTE: 33,
   MAC_INVALID_SOURCE: 34,
   LOCAL_MAC: 35,
+  /** A tunnel's outer header says "congestion experienced" of an inner packet that knows no such thing. */
+  IP_TUNNEL_ECN: 36,
   /** A learning tunnel saw the address of a static entry come from another peer. */
   VXLAN_ENTRY_EXISTS: 37,
   /** An Ethernet PAUSE frame: it ends at the bridge. */
   MAC_IEEE_MAC_CONTROL: 38,
   /** The neighbour table is full. */
   NEIGH_CREATEFAIL: 39,
+  /** A rule of the host's own forbids it. */
+  NETFILTER_DROP: 40,
   /** An ARP packet that is not Ethernet/IPv4, or too short. */
   ARP_INHDR: 0x1_0001,
   /** A route of type blackhole. */
@@ -66,6 +70,14 @@ export const DropReason = {
   FRAG_LIMIT: 0x1_0009,
   /** A control packet that was consumed after it was understood; never counted as a loss. */
   CONSUMED: 0x1_000a,
+  /** A Geneve header of another version, or with options that do not fill their length. */
+  GENEVE_INVALID_HDR: 0x1_0040,
+  /** A Geneve header with an option that must be understood, and is not. */
+  GENEVE_CRITICAL_OPTION: 0x1_0041,
+  /** A frame of a segment that no cable here belongs to. */
+  GENEVE_VNI_NOT_FOUND: 0x1_0042,
+  /** Nobody else is known on the segment, so a frame for everybody reaches nobody. */
+  CABLE_NO_MEMBER: 0x1_0043,
 } as const;
 
 const NAMES = new Map<number, string>(Object.entries(DropReason).map(([name, value]) => [value, name]));

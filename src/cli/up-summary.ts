@@ -33,19 +33,19 @@ export async function printSummary(
   const pods = reachability?.pods ?? (await listPods(client)).pods;
   for (const line of placeLines(status, nodes, pods.length, run.elapsed)) terminal.print(line);
   terminal.print("");
+  const program = programName(process.argv[1], cx.env);
   const selector = runningLabs(cx.env).length > 1 ? ` --lab ${status.name}` : "";
   terminal.print(
     terminal.style("out", "bold", run.detached ? "Try next:" : "Try next, in another terminal:"),
   );
-  for (const line of suggestions(status, pods, selector)) terminal.print(`  ${line}`);
+  for (const line of suggestions(program, status, pods, selector)) terminal.print(`  ${line}`);
   terminal.print("");
-  const program = programName();
   terminal.print(run.detached ? `${program} down ${status.name} stops it.` : "Ctrl-C stops everything.");
 }
 
-/** How this program was called, for commands to copy. */
-export function programName(): string {
-  return process.argv[1]?.endsWith(".js") === true ? "npx podloom" : "podloom";
+/** How this program was called, for commands to copy: what npx or `npm start` found is not on the PATH. */
+export function programName(script: string | undefined, env: NodeJS.ProcessEnv): string {
+  return script?.endsWith(".js") === true || env.npm_command === "exec" ? "npx podloom" : "podloom";
 }
 
 function nodeTable(nodes: readonly NodeRow[], cni: LabStatus["cni"]): string[] {
@@ -89,8 +89,12 @@ function placeLines(status: LabStatus, nodes: readonly NodeRow[], pods: number, 
   ]);
 }
 
-function suggestions(status: LabStatus, pods: readonly PodAddress[], selector: string): string[] {
-  const program = programName();
+function suggestions(
+  program: string,
+  status: LabStatus,
+  pods: readonly PodAddress[],
+  selector: string,
+): string[] {
   const [from] = pods;
   const to = pods.find((pod) => pod.node !== from?.node) ?? pods[1];
   const lines: string[] = [];

@@ -17,6 +17,8 @@ import { formatHost } from "./resolve-host.ts";
 
 /** Most echo data that fits into an IP packet. */
 const DATA_BYTES_MAX = ipv4.PACKET_LEN_MAX - ipv4.HEADER_LEN - icmp.HEADER_LEN;
+/** Most that a raw socket takes at all, without the IP header; between the two its owner hears of the MTU. */
+const SOCKET_DATA_BYTES_MAX = 0xffff - icmp.HEADER_LEN;
 /** Bytes of the time stamp in front of the echo data (a struct timeval). Less data than that carries none. */
 const STAMP_BYTES = 16;
 /** With an interval of 0, the next request follows the reply, or this silence. */
@@ -181,7 +183,7 @@ export class Ping implements Command {
     const opts = { df, ttl, tos, src: sourceAddr, oif: this.#dev };
     const reason = (this.#socket as EchoSocket).sendEcho(host.addr, seq, this.#payload, opts, now);
     if (reason === DropReason.NOT_DROPPED || quiet) return;
-    if (reason === DropReason.PKT_TOO_BIG && payloadBytes <= DATA_BYTES_MAX) {
+    if (reason === DropReason.PKT_TOO_BIG && payloadBytes <= SOCKET_DATA_BYTES_MAX) {
       stats.errors++;
       const mtu = this.#cx.netns.ip.mtuTo(host.addr, now);
       this.#out.stderr(`ping: local error: message too long, mtu=${mtu}\n`);

@@ -38,9 +38,9 @@ export interface NodeRow {
 
 export interface PodRow {
   readonly name: string;
-  readonly node: string;
-  /** With Calico. */
+  /** Kubernetes' namespace, in a network that knows such a thing. */
   readonly namespace?: string;
+  readonly node: string;
   readonly ip: string;
   readonly mac: string;
   /** The pod's end of the pair is always eth0; this is the node's end. */

@@ -81,6 +81,11 @@ export class CarrierMap {
     return host;
   }
 
+  /** Is it known whose socket address this is? */
+  knows(host: Ipv4Addr): boolean {
+    return this.carrier === "host" || this.#underlayOf.has(host);
+  }
+
   /** The underlay address of a datagram's source. One that nobody has named yet is taken to be in the node's own network. */
   underlayOf(host: Ipv4Addr): Ipv4Addr {
     if (this.carrier === "host") return host;

@@ -7,7 +7,10 @@ export function bindError(cause: unknown, host: string, port: number, carrier: C
   const code = (cause as NodeJS.ErrnoException).code;
   if (code === "EADDRINUSE") {
     return new PodloomError("PL_PORT_IN_USE", `UDP port ${at} is in use by another process`, {
-      remedy: `Find it with \`ss -lunp 'sport = :${port}'\` and stop it, or choose another underlay address or port.`,
+      // A vxlan device of the kernel (flannel's, k3s's) listens on every address, and no process is behind it.
+      remedy:
+        `Find it with \`ss -lunp 'sport = :${port}'\` and stop it, or choose another underlay address or port. A line ` +
+        "without a process is the kernel's (`ip -d link show type vxlan`): then only another port will do.",
       cause,
     });
   }

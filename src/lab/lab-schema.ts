@@ -34,6 +34,8 @@ const backend = z
 const network = z
   .strictObject({
     EnableIPv4: z.boolean().describe("Flannel's switch for IPv4; it must stay true.").optional(),
+    EnableIPv6: z.boolean().describe("Flannel's switch for IPv6; it must stay false.").optional(),
+    IPv6Network: z.string().describe("Flannel's IPv6 network; there is none here yet.").optional(),
     Network: cidr("The pod network; every node leases a subnet of it.", "10.244.0.0/16").default(
       "10.244.0.0/16",
     ),

@@ -36,7 +36,7 @@ export function checkUsable(network: Prefix, path: DocPath, example: string, fau
 
 /** Flannel's configuration with its defaults filled in; undefined when it is refused. */
 export function checkNetwork(file: FlannelFile, json: string, faults: DocumentFaults): NetConf | undefined {
-  const { EnableIPv4, Backend } = file.network;
+  const { EnableIPv4, EnableIPv6, IPv6Network, Backend } = file.network;
   if (!BACKENDS.includes(Backend.Type.toLowerCase())) {
     const remedy = `podloom has: ${BACKENDS.join(", ")}.`;
     faults.add(["network", "Backend", "Type"], `unknown backend type: ${Backend.Type}`, remedy);
@@ -49,6 +49,12 @@ export function checkNetwork(file: FlannelFile, json: string, faults: DocumentFa
   if (EnableIPv4 === false) {
     const message = "podloom emulates IPv4 only, so it must be true";
     faults.add(["network", "EnableIPv4"], message, "Leave the key out.");
+    return undefined;
+  }
+  // Known keys, so that nobody who pastes a dual-stack configuration is told that he has mistyped another.
+  if (EnableIPv6 === true || IPv6Network !== undefined) {
+    const key = EnableIPv6 === true ? "EnableIPv6" : "IPv6Network";
+    faults.add(["network", key], "IPv6 is not available yet", "Leave EnableIPv6 and IPv6Network out.");
     return undefined;
   }
   const conf = parseNetConf(json);

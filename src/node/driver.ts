@@ -1,11 +1,13 @@
 // The only place where time, sockets and logic meet. One input in, run the stack, drain what it asks for, then wait for the
 // next input or the one timer. Everything that decides is in the agent; this file only carries out.
 
-import type { AgentOutput } from "../agent/agent-messages.ts";
-import { NodeAgent } from "../agent/node-agent.ts";
+import type { AgentOutput, PodSpec } from "../agent/agent-messages.ts";
+import type { NodeAgent } from "../agent/node-agent.ts";
 import { formatIpv4, type Ipv4Addr } from "../base/ipv4-addr.ts";
+import type { Result } from "../base/result.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Instant, NEVER } from "../base/time.ts";
+import type { PodRow } from "../control/inspect.ts";
 import type { Clock } from "../io/clock.ts";
 import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
 import { StoreDriver } from "../io/etcd/store-driver.ts";
@@ -13,8 +15,8 @@ import { CarrierMap } from "../io/host-address.ts";
 import type { NodeState } from "../io/ipc/protocol.ts";
 import type { Logger } from "../io/logger.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { UdpUnderlay } from "../io/udp-underlay.ts";
 import type { NodeConfig } from "./config.ts";
+import { NodeSockets } from "./node-sockets.ts";
 import { PodWishes } from "./pod-wishes.ts";
 import type { StateFolder } from "./state-folder.ts";
 
@@ -43,6 +45,9 @@ export interface Task {
   cancel(why: string): void;
 }
 
+/** What is driven: a part of a node's configuration. */
+export type DrivenNode = Pick<NodeConfig, "name" | "address" | "carrier" | "pods">;
+
 /** How a node ended. */
 export interface NodeEnd {
   readonly code: number;
@@ -53,14 +58,16 @@ export interface DriverDeps {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly logger: Logger;
-  readonly transport: EtcdTransport;
+  readonly agent: NodeAgent;
+  /** Undefined: this node asks nothing of a store. */
+  readonly transport: EtcdTransport | undefined;
   readonly folder: StateFolder;
 }
 
 /** Drives one {@link NodeAgent}. */
 export class NodeDriver {
   readonly agent: NodeAgent;
-  readonly config: NodeConfig;
+  readonly config: DrivenNode;
   readonly folder: StateFolder;
   readonly clock: Clock;
   readonly rng: Rng;
@@ -70,12 +77,10 @@ export class NodeDriver {
   /** Settles when the node has ended and everything is closed. Never rejects. */
   readonly ended: Promise<NodeEnd>;
   readonly #logger: Logger;
-  readonly #store: StoreDriver;
-  readonly #carriers: CarrierMap;
-  readonly #underlays = new Map<number, UdpUnderlay>();
+  readonly #store: StoreDriver | undefined;
+  readonly #sockets: NodeSockets;
   readonly #tasks = new Set<Task>();
   readonly #turnNow = (): void => this.#turn();
-  readonly #wake = (): void => this.#arrived();
   #started = false;
   #stateChanged = false;
   #turnArmed = false;
@@ -85,39 +90,43 @@ export class NodeDriver {
   #stopTimer: NodeJS.Timeout | undefined;
   /** The operational error behind an exit that the agent will announce. */
   #failure: PodloomError | undefined;
+  /** Who waits for a pod to be attached or taken away, by the number of the request. */
+  readonly #podRequests = new Map<number, (result: Result<PodRow, string>) => void>();
+  #podRequest = 0;
   #end: NodeEnd | undefined;
   #resolveEnded: (end: NodeEnd) => void = () => {};
 
   /** @throws PodloomError when the underlay address cannot be carried on this machine */
-  constructor(config: NodeConfig, deps: DriverDeps) {
+  constructor(config: DrivenNode, deps: DriverDeps) {
     this.config = config;
     this.clock = deps.clock;
     this.rng = deps.rng;
     this.folder = deps.folder;
     this.#logger = deps.logger;
-    this.#carriers = new CarrierMap(config.address, config.carrier);
-    this.pods = new PodWishes(config.pods, deps.logger);
-    this.#store = new StoreDriver(deps.transport, (event) => {
-      this.agent.handle(event, this.clock.now());
+    const carriers = new CarrierMap(config.address, config.carrier);
+    this.pods = new PodWishes(config.pods, deps.logger, () => {
+      this.#stateChanged = true;
       this.#arm();
     });
-    this.agent = new NodeAgent(
-      {
-        name: config.name,
-        underlay: config.address,
-        segment: config.segment,
-        underlayMtuBytes: config.mtuBytes,
-        etcdPrefix: config.etcdPrefix,
-        lease:
-          config.leaseMode === "keepalive"
-            ? { mode: "keepalive", ttlSec: config.leaseTtlSec }
-            : { mode: "renew", ttlSec: config.leaseTtlSec, renewMarginSec: config.leaseMarginSec },
-        strict: config.strict,
-        wishedSubnet: config.subnet,
-        files: new Map(deps.folder.files),
+    this.#store =
+      deps.transport === undefined
+        ? undefined
+        : new StoreDriver(deps.transport, (event) => {
+            this.agent.handle(event, this.clock.now());
+            this.#arm();
+          });
+    this.agent = deps.agent;
+    this.#sockets = new NodeSockets({
+      agent: this.agent,
+      carriers,
+      clock: deps.clock,
+      change: (act) => this.change(act),
+      arrived: () => this.#arrived(),
+      onFailure: (failure) => {
+        this.#failure = failure;
       },
-      { rng: deps.rng },
-    );
+      onUncarried: (dst, error) => this.#warnUncarried(dst, error),
+    });
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -136,6 +145,27 @@ export class NodeDriver {
     const result = act(this.agent, this.clock.now());
     this.#arm();
     return result;
+  }
+
+  /** Attaches a pod. Never rejects; a node that ends leaves it unanswered. */
+  podAdd(spec: PodSpec): Promise<Result<PodRow, string>> {
+    return this.#askForPod((agent, request, now) => agent.podAdd(request, spec, now));
+  }
+
+  /** Takes a pod away, what runs in it first. */
+  podDel(name: string): Promise<Result<PodRow, string>> {
+    this.cancelTasks(name, `pod ${name} was deleted`);
+    return this.#askForPod((agent, request, now) => agent.podDel(request, name, now));
+  }
+
+  #askForPod(
+    ask: (agent: NodeAgent, request: number, now: Instant) => void,
+  ): Promise<Result<PodRow, string>> {
+    const request = ++this.#podRequest;
+    return new Promise((resolve) => {
+      this.#podRequests.set(request, resolve);
+      this.change((agent, now) => ask(agent, request, now));
+    });
   }
 
   /** Begins to wake `task`; it is forgotten when it is over. */
@@ -256,14 +286,29 @@ export class NodeDriver {
   #perform(output: AgentOutput): void {
     switch (output.t) {
       case "op":
-        this.#store.perform(output.op);
+        this.#store?.perform(output.op);
         return;
       case "listen":
-        this.#listen(output.port);
+        this.#sockets.listen(output.local, output.port);
         return;
       case "unlisten":
-        void this.#underlays.get(output.port)?.close();
-        this.#underlays.delete(output.port);
+        this.#sockets.unlisten(output.local, output.port);
+        return;
+      case "openRawIp":
+        this.change((agent, now) => agent.rawIpFailed("raw sockets are not there yet", now));
+        return;
+      case "bgpStart":
+        this.#sockets.startBgp(output.port);
+        return;
+      case "bgpTurn":
+        this.#sockets.turnBgp();
+        return;
+      case "bgpStop":
+        this.#sockets.stopBgp(output.silent);
+        return;
+      case "podDone":
+        this.#podRequests.get(output.request)?.(output.result);
+        this.#podRequests.delete(output.request);
         return;
       case "putFile":
         this.#keep(() => this.folder.put(output.path, output.text));
@@ -291,40 +336,9 @@ export class NodeDriver {
     }
   }
 
-  #listen(port: number): void {
-    const { clock } = this;
-    const opening = UdpUnderlay.open({
-      local: this.config.address,
-      port,
-      carriers: this.#carriers,
-      ctx: this.agent.stack,
-      clock,
-      wake: this.#wake,
-      onUncarried: (dst, error) => this.#warnUncarried(dst, error),
-    });
-    opening.then(
-      (underlay) => {
-        if (this.#end !== undefined) {
-          void underlay.close();
-          return;
-        }
-        this.#underlays.set(port, underlay);
-        underlay.attach(this.agent.portOpened(port, underlay, clock.now()));
-        this.#arm();
-      },
-      (thrown: unknown) => {
-        if (!(thrown instanceof PodloomError)) throw thrown;
-        this.#failure = thrown;
-        this.change((agent) => agent.portFailed(port, thrown.message));
-      },
-    );
-  }
-
   #tellState(): void {
     this.#stateChanged = false;
-    if (this.pods.waiting && this.agent.state().subnet !== undefined) {
-      this.pods.attach(({ name, ip }) => this.change((agent, now) => agent.podAdd(name, ip, now)));
-    }
+    if (this.pods.waiting && this.agent.takesPods) this.pods.attach((wish) => this.podAdd(wish));
     this.onState(this.state());
   }
 
@@ -364,10 +378,7 @@ export class NodeDriver {
 
   /** Answers whether everything closed in time. */
   async #close(): Promise<boolean> {
-    const closing = [
-      this.#store.close(),
-      ...[...this.#underlays.values()].map((underlay) => underlay.close()),
-    ];
+    const closing = [this.#store?.close(), this.#sockets.close()];
     const closed = Promise.allSettled(closing).then(() => true);
     const bound = new Promise<false>((resolve) => setTimeout(() => resolve(false), CLOSE_BOUND_MS).unref());
     return await Promise.race([closed, bound]);

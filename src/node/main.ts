@@ -1,25 +1,14 @@
 // `podloom node …`: one emulated node as a process of its own. It needs an etcd and its address, nothing else; a supervisor
 // is a convenience that it may be connected to.
-import { join } from "node:path";
 import { MonotonicClock, SystemRng } from "../io/clock.ts";
-import type { EtcdEndpoints, EtcdTransport } from "../io/etcd/etcd-transport.ts";
-import { connectIpc } from "../io/ipc/client.ts";
-import type { ConnectionOptions } from "../io/ipc/connection.ts";
-import { type NodeState, TOKEN_VARIABLE } from "../io/ipc/protocol.ts";
-import { IpcServer } from "../io/ipc/server.ts";
 import { Logger } from "../io/logger.ts";
 import { describeError, PodloomError } from "../io/podloom-error.ts";
 import { NODE_USAGE, type NodeConfig, parseNodeConfig } from "./config.ts";
+import { openControl, openTransport } from "./control.ts";
 import { dieLoudly, Exit } from "./die-loudly.ts";
 import { NodeDriver, type NodeEnd } from "./driver.ts";
+import { newAgent } from "./new-agent.ts";
 import { StateFolder } from "./state-folder.ts";
-import { answer } from "./verbs.ts";
-
-/** Who is told of the node: a supervisor, or whoever has connected to the node's own socket. */
-interface Control {
-  readonly tell: (state: NodeState) => void;
-  close(): Promise<void>;
-}
 
 async function main(argv: readonly string[]): Promise<number> {
   let config: NodeConfig | undefined;
@@ -59,10 +48,13 @@ function failed(thrown: unknown, logger: Logger): NodeEnd {
 async function run(config: NodeConfig, logger: Logger): Promise<NodeEnd> {
   const folder = new StateFolder(config.state);
   const loading = openTransport(config.etcd);
+  const rng = new SystemRng();
+  const clock = new MonotonicClock();
   const driver = new NodeDriver(config, {
-    clock: new MonotonicClock(),
-    rng: new SystemRng(),
+    clock,
+    rng,
     logger,
+    agent: newAgent(config, folder.files, rng, clock),
     transport: await loading,
     folder,
   });
@@ -75,45 +67,6 @@ async function run(config: NodeConfig, logger: Logger): Promise<NodeEnd> {
   const end = await driver.ended;
   await control.close();
   return end;
-}
-
-/** Loaded while the rest of the node is set up: it is a third of what starting a node costs. */
-async function openTransport(endpoints: EtcdEndpoints): Promise<EtcdTransport> {
-  const { Etcd3Transport } = await import("../io/etcd/etcd3-transport.ts");
-  return new Etcd3Transport(endpoints);
-}
-
-/** Connects to the supervisor, or opens the node's own socket. @throws PodloomError */
-async function openControl(config: NodeConfig, driver: NodeDriver, logger: Logger): Promise<Control> {
-  const options: ConnectionOptions = {
-    from: config.name,
-    token: process.env[TOKEN_VARIABLE],
-    onRequest: (request) => answer(request, driver),
-  };
-  if (config.control === undefined) {
-    const server = await IpcServer.listen(join(driver.folder.root, "node.sock"), {
-      ...options,
-      onHello: (hello, connection) => {
-        logger.log("debug", "ipc", "hello", `${hello.from} connected`);
-        connection.notify("state", driver.state());
-      },
-    });
-    return {
-      tell: (state) => {
-        for (const connection of server.connections) connection.notify("state", state);
-      },
-      close: () => server.close(),
-    };
-  }
-  const supervisor = await connectIpc(config.control, {
-    ...options,
-    onClosed: (_, error) => {
-      // Whoever started us is gone, by a crash perhaps: leave nothing behind, and let the peers know at once.
-      const why = error === undefined ? "" : ` (${error.message})`;
-      driver.stop(true, `the supervisor has ended the connection${why}`);
-    },
-  });
-  return { tell: (state) => void supervisor.notify("state", state), close: () => supervisor.end() };
 }
 
 // Explicitly: a timer of a library must not keep a node that has ended.

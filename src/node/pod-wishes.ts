@@ -8,11 +8,14 @@ import type { PodWish } from "./config.ts";
 
 export class PodWishes {
   readonly #logger: Logger;
+  readonly #onChanged: () => void;
   #waiting: readonly PodWish[];
   #failed: readonly FailedPod[] = [];
 
-  constructor(wishes: readonly PodWish[], logger: Logger) {
+  /** @param onChanged told when {@link failed} has changed */
+  constructor(wishes: readonly PodWish[], logger: Logger, onChanged: () => void) {
     this.#logger = logger;
+    this.#onChanged = onChanged;
     // Those with a wish of their own come first, before another pod gets their address.
     this.#waiting = [
       ...wishes.filter(({ ip }) => ip !== undefined),
@@ -31,20 +34,25 @@ export class PodWishes {
   }
 
   /** Tries all that wait. */
-  attach(add: (wish: PodWish) => Result<PodRow, string>): void {
+  attach(add: (wish: PodWish) => Promise<Result<PodRow, string>>): void {
     const wishes = this.#waiting;
     this.#waiting = [];
-    for (const wish of wishes) {
-      const { name } = wish;
-      const added = add(wish);
-      if (added.ok) continue;
-      this.#logger.log("error", "node", "pod-add", `--pod ${name}: ${added.error}`);
-      this.#failed = [...this.#failed, { name, reason: added.error }];
-    }
+    for (const wish of wishes) void this.#attach(wish, add);
+  }
+
+  async #attach(wish: PodWish, add: (wish: PodWish) => Promise<Result<PodRow, string>>): Promise<void> {
+    const added = await add(wish);
+    if (added.ok) return;
+    const { name } = wish;
+    this.#logger.log("error", "node", "pod-add", `--pod ${name}: ${added.error}`);
+    this.#failed = [...this.#failed, { name, reason: added.error }];
+    this.#onChanged();
   }
 
   /** The pod has been attached after all, by request. */
   forget(name: string): void {
+    if (!this.#failed.some((failed) => failed.name === name)) return;
     this.#failed = this.#failed.filter((failed) => failed.name !== name);
+    this.#onChanged();
   }
 }

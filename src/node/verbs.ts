@@ -1,10 +1,11 @@
 // What a node answers over its socket: the verbs of `io/ipc/protocol.ts`.
 import * as z from "zod/mini";
 import { type Ipv4Addr, parseIpv4 } from "../base/ipv4-addr.ts";
+import type { Result } from "../base/result.ts";
 import { type Instant, NEVER } from "../base/time.ts";
 import { type Command, type CommandContext, parseCommand } from "../console/command.ts";
 import { Prober } from "../console/prober.ts";
-import { INSPECT_NOUNS, type InspectNoun, type NodeRow } from "../control/inspect.ts";
+import { INSPECT_NOUNS, type InspectNoun, type NodeRow, type PodRow } from "../control/inspect.ts";
 import type { IncomingRequest } from "../io/ipc/connection.ts";
 import type { ExecResult, PodAddArgs, PodDelArgs, StopArgs } from "../io/ipc/protocol.ts";
 import { processMemory } from "../io/memory.ts";
@@ -20,7 +21,11 @@ const POD_REFUSED_REMEDY =
 const POD_UNKNOWN_REMEDY = "`podloom get pods` lists the pods that there are.";
 
 const NounArgs = z.object({ noun: z.enum(INSPECT_NOUNS as [InspectNoun, ...InspectNoun[]]) });
-const PodAddShape = z.object({ name: z.string(), ip: z.optional(z.string()) });
+const PodAddShape = z.object({
+  name: z.string(),
+  ip: z.optional(z.string()),
+  namespace: z.optional(z.string()),
+});
 const PodDelShape = z.object({ name: z.string() });
 const ExecShape = z.object({
   pod: z.string(),
@@ -48,18 +53,18 @@ const VERBS: Readonly<Record<string, Verb>> = {
   },
   "pod-add": (request, driver) => {
     const args: PodAddArgs = read(PodAddShape, request);
+    const { name, namespace } = args;
     const ip = args.ip === undefined ? undefined : address(args.ip);
-    const added = driver.change((agent, now) => agent.podAdd(args.name, ip, now));
-    if (!added.ok) throw new PodloomError("PL_POD_REFUSED", added.error, { remedy: POD_REFUSED_REMEDY });
-    driver.pods.forget(args.name);
-    request.done(added.value);
+    void driver.podAdd({ name, ip, namespace }).then((added) => {
+      if (added.ok) driver.pods.forget(name);
+      settle(request, added, "PL_POD_REFUSED", POD_REFUSED_REMEDY);
+    });
   },
   "pod-del": (request, driver) => {
     const { name }: PodDelArgs = read(PodDelShape, request);
-    driver.cancelTasks(name, `pod ${name} was deleted`);
-    const deleted = driver.change((agent, now) => agent.podDel(name, now));
-    if (!deleted.ok) throw new PodloomError("PL_POD_UNKNOWN", deleted.error, { remedy: POD_UNKNOWN_REMEDY });
-    request.done({});
+    void driver.podDel(name).then((deleted) => {
+      settle(request, deleted, "PL_POD_UNKNOWN", POD_UNKNOWN_REMEDY);
+    });
   },
   exec,
   probe,
@@ -79,6 +84,17 @@ export function answer(request: IncomingRequest, driver: NodeDriver): void {
     });
   }
   verb(request, driver);
+}
+
+function settle(
+  request: IncomingRequest,
+  result: Result<PodRow, string>,
+  code: string,
+  remedy: string,
+): void {
+  if (request.over) return;
+  if (result.ok) request.done(result.value);
+  else request.fail(new PodloomError(code, result.error, { remedy }));
 }
 
 function read<S extends z.ZodMiniType>(shape: S, request: IncomingRequest): z.output<S> {

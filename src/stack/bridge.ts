@@ -303,7 +303,11 @@ export class Bridge extends NetDevice implements LinkReceiver, PortOwner {
   #recompute(now: Instant): void {
     if (!this.#macSet) {
       // With the last port gone the address is all zero: so does Linux.
-      this.mac = this.#ports.reduce((low, { dev }) => (low === 0 || dev.mac < low ? dev.mac : low), 0);
+      const lowest = this.#ports.reduce((low, { dev }) => (low === 0 || dev.mac < low ? dev.mac : low), 0);
+      if (lowest !== this.mac) {
+        this.mac = lowest;
+        this.home?.macChanged(this, now);
+      }
     }
     if (!this.#mtuSet && this.#ports.length > 0) {
       this.mtuBytes = this.#ports.reduce(
@@ -312,6 +316,7 @@ export class Bridge extends NetDevice implements LinkReceiver, PortOwner {
       );
     }
     this.#syncLocal(now);
+    this.checkCarrier(now);
   }
 
   #syncLocal(now: Instant): void {

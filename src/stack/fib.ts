@@ -52,6 +52,17 @@ export class Fib {
     return search(this.#local, dst, oif, 0) ?? search(this.#main, dst, oif, 0);
   }
 
+  /** All usable routes of the main table that lead to `dst`, in the order in which {@link lookup} would take them. */
+  *matching(dst: Ipv4Addr): Generator<Route, void, void> {
+    for (
+      let node = this.#main.lookup(dst);
+      node !== undefined;
+      node = this.#main.lookupShorter(dst, node.len)
+    ) {
+      for (const route of node.routes) if (usable(route, undefined)) yield route;
+    }
+  }
+
   /**
    * Like {@link lookup}, but only routes at least as near as `scope`: how the kernel looks for the link that a gateway is
    * on.

@@ -34,15 +34,27 @@ export interface LinkStats {
   txCarrier: number;
 }
 
-export type DeviceKind = "loopback" | "veth" | "bridge" | "vxlan" | "uplink";
+export type DeviceKind = "loopback" | "veth" | "bridge" | "vxlan" | "ipip" | "uplink";
+
+/** Sends ICMP errors: `IcmpLayer` is the one implementation. */
+export interface IcmpReporter {
+  /** Borrows `about`, whose l3 is right. `info` fills the header's second word. */
+  send(type: number, code: number, about: PacketBuffer, info: number, now: Instant): void;
+}
 
 /** The part of a namespace that a device may know. */
 export interface DeviceHome extends LinkReceiver {
   readonly name: string;
+  /** Reports a packet that a device cannot carry (`icmp_ndo_send`). */
+  readonly icmp: IcmpReporter;
   /** Frames that wait until the stack runs: what {@link StackContext.netifRx} fills. */
   readonly backlog: Ring<PacketBuffer>;
   /** Removes a device for good: forgets it, then calls its {@link NetDevice.dispose}. */
   delDevice(dev: NetDevice, now: Instant): void;
+  /** The device is still up, but there is nothing at the other end of the wire any more (Linux's NETDEV_CHANGE). */
+  carrierLost(dev: NetDevice, now: Instant): void;
+  /** The device's link-layer address was set, or followed its ports' (Linux's NETDEV_CHANGEADDR). */
+  macChanged(dev: NetDevice, now: Instant): void;
 }
 
 /** What a device that other devices are ports of (a bridge) does for them. */
@@ -103,6 +115,8 @@ export abstract class NetDevice {
   // The address in halves that are small integers: comparing them with a frame's makes no heap number.
   #macHigh: number;
   #macLow: number;
+  /** Whether it was {@link running} when last looked at: losing the carrier is a change, not a state. */
+  #wasRunning = false;
 
   constructor(ctx: StackContext, name: string, mac: MacAddr, mtuBytes: number) {
     this.ctx = ctx;
@@ -205,6 +219,7 @@ export abstract class NetDevice {
   setMac(mac: MacAddr, now: Instant): void {
     this.mac = mac;
     this.stateChanged(now);
+    this.home?.macChanged(this, now);
   }
 
   /** Gives the device another MTU (`ip link set … mtu`) and tells those who depend on it. */
@@ -215,7 +230,18 @@ export abstract class NetDevice {
 
   /** `up`, the carrier, the address or the MTU changed. The namespace calls it after every change of `up`. */
   stateChanged(now: Instant): void {
+    this.checkCarrier(now);
     if (this.master !== undefined) this.master.portChanged(this, now);
+  }
+
+  /**
+   * Tells the namespace when a device that is up has lost its carrier. To be called by whoever changes it: the device itself,
+   * a veth's peer, a bridge's ports.
+   */
+  protected checkCarrier(now: Instant): void {
+    const had = this.#wasRunning;
+    this.#wasRunning = this.running;
+    if (had && this.up && !this.#wasRunning) this.home?.carrierLost(this, now);
   }
 
   /**

@@ -151,8 +151,24 @@ export class Netns implements LinkReceiver, DeviceHome {
     }
     const addrs = this.addresses(dev);
     for (const route of kernelRoutes(dev, addrs, true)) this.fib.append(route);
+    this.#announce(dev, now);
+  }
+
+  /** Who was heard by a wire that is cut is not to be relied on (`neigh_carrier_down`); routes stay. */
+  carrierLost(dev: NetDevice, now: Instant): void {
+    this.neigh.flush(dev, now, "learnt");
+  }
+
+  /** Every neighbour goes, permanent ones too (`neigh_changeaddr`), and with `arp_notify` the others hear the new address. */
+  macChanged(dev: NetDevice, now: Instant): void {
+    this.neigh.flush(dev, now);
+    if (dev.up) this.#announce(dev, now);
+  }
+
+  /** `inetdev_send_gratuitous_arp`, where `arp_notify` wants it. */
+  #announce(dev: NetDevice, now: Instant): void {
     if (!this.sysctl.conf(dev).arpNotify) return;
-    for (const ifa of addrs) this.arp.announce(dev, ifa.addr, now);
+    for (const ifa of this.addresses(dev)) this.arp.announce(dev, ifa.addr, now);
   }
 
   // Addresses

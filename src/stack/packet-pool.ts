@@ -67,6 +67,7 @@ export class PacketPool {
     pkt.mark = 0;
     pkt.gsoSize = 0;
     pkt.tunnelRemote = 0;
+    pkt.nextHop = 0;
     if (pkt.capacity === SMALL_BYTES) {
       if (this.#small.length < 4096) this.#small.push(pkt);
     } else if (this.#large.length < 64) this.#large.push(pkt);
@@ -95,6 +96,7 @@ export class PacketPool {
     copy.mark = pkt.mark;
     copy.gsoSize = pkt.gsoSize;
     copy.tunnelRemote = pkt.tunnelRemote;
+    copy.nextHop = pkt.nextHop;
     return copy;
   }
 }

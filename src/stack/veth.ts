@@ -27,11 +27,13 @@ export class Veth extends NetDevice {
     this.#peer = peer;
   }
 
-  /** The peer's carrier changes with this end's `up`, so its bridge is told as well. */
+  /** The peer's carrier changes with this end's `up`, so its namespace and its bridge are told as well. */
   override stateChanged(now: Instant): void {
     super.stateChanged(now);
     const peer = this.#peer;
-    if (peer !== undefined && peer.master !== undefined) peer.master.portChanged(peer, now);
+    if (peer === undefined) return;
+    peer.checkCarrier(now);
+    if (peer.master !== undefined) peer.master.portChanged(peer, now);
   }
 
   /** Deleting one end deletes the other, in whatever namespace it is. */

@@ -28,12 +28,13 @@ export function completeChecksum(view: DataView, off: number, end: number): bool
     type = ethernet.vlanEtherType(view, off);
     l3 += ethernet.VLAN_TAG_LEN;
   }
-  if (type === ethernet.EtherType.IPV4) return completeIpv4(view, l3, end);
+  if (type === ethernet.EtherType.IPV4) return completePacketChecksum(view, l3, end);
   if (type === ethernet.EtherType.IPV6) return completeIpv6(view, l3, end);
   return false;
 }
 
-function completeIpv4(view: DataView, l3: number, end: number): boolean {
+/** The same for the IPv4 packet at `l3`..`end`, which a tunnel without Ethernet carries. @returns was it completed? */
+export function completePacketChecksum(view: DataView, l3: number, end: number): boolean {
   if (end - l3 < ipv4.HEADER_LEN || ipv4.version(view, l3) !== 4 || ipv4.isFragment(view, l3)) return false;
   const l4 = l3 + ipv4.headerLen(view, l3);
   const stop = l3 + ipv4.totalLen(view, l3);

@@ -24,6 +24,12 @@ export function flowHash(view: DataView, off: number, end: number, salt: number)
   return finish(mix(mix(mix(salt | 0, view.getInt32(off)), view.getInt32(off + 4)), view.getInt32(off + 8)));
 }
 
+/** The same for an IPv4 packet without Ethernet header at `off`; 0 for anything else. */
+export function packetFlowHash(view: DataView, off: number, end: number, salt: number): number {
+  if (end - off < ipv4.HEADER_LEN || ipv4.version(view, off) !== 4) return 0;
+  return hashIpv4(view, off, end, salt);
+}
+
 function hashIpv4(view: DataView, l3: number, end: number, salt: number): number {
   const protocol = ipv4.protocol(view, l3);
   let h = mix(mix(mix(salt | 0, view.getInt32(l3 + 12)), view.getInt32(l3 + 16)), protocol);

@@ -2,6 +2,7 @@ import { DropReason } from "../../src/base/drop-reason.ts";
 import * as arp from "../../src/wire/arp.ts";
 import * as bfd from "../../src/wire/bfd.ts";
 import * as ethernet from "../../src/wire/ethernet.ts";
+import * as geneve from "../../src/wire/geneve.ts";
 import * as icmp from "../../src/wire/icmp.ts";
 import * as ipv4 from "../../src/wire/ipv4.ts";
 import * as pcapng from "../../src/wire/pcapng.ts";
@@ -141,6 +142,21 @@ export const wireTargets: readonly FuzzTarget[] = [
       if (options.at(-1)?.t === "truncated") throw new Error("check let a cut header pass");
       const numbers = tcp.seq(view, 0) + tcp.ack(view, 0) + tcp.window(view, 0) + tcp.urgent(view, 0);
       return `${JSON.stringify(options)} ${numbers} ${tcp.flags(view, 0)} ${tcp.checksumOk(view, 0, end, 1, 2)}`;
+    }),
+  },
+  {
+    name: "geneve",
+    seeds: [
+      ...udpSegments.filter((s) => s[2] === geneve.PORT >> 8).map((s) => s.subarray(8)),
+      bytesOf("0300655800000100 0102000100000000 01030100 ffffffffffff0200000000010806"),
+    ],
+    create: reader((view, end) => {
+      const reason = geneve.check(view, 0, end);
+      if (reason !== OK) return -reason;
+      if (geneve.hasCritical(view, 0) || geneve.version(view, 0) !== 0 || geneve.headerLen(view, 0) > end) {
+        throw new Error("check let it pass");
+      }
+      return geneve.vni(view, 0) + geneve.protocol(view, 0) + Number(geneve.isControl(view, 0));
     }),
   },
   {

@@ -127,7 +127,7 @@ function checkPings(cluster: SimCluster): void {
   const { now } = cluster;
   const pods = cluster.nodes.map((node, i) => {
     if (node.agent.netnsOf(`pod${i}`) === undefined) {
-      const added = node.agent.podAdd(`pod${i}`, undefined, now);
+      const added = node.podAdd(`pod${i}`, now);
       if (!added.ok) throw new Error(added.error);
     }
     node.drain(now);

@@ -1,5 +1,5 @@
 import type { Ipv4Addr } from "../../src/base/ipv4-addr.ts";
-import { below, type Rng, SeededRng } from "../../src/base/rng.ts";
+import { below, SeededRng } from "../../src/base/rng.ts";
 import { type Instant, MS_US, NEVER, SEC_US } from "../../src/base/time.ts";
 import { ConnIds } from "../../src/routing/bgp/session/peer-messages.ts";
 import { formatRibPrefix } from "../../src/routing/bgp/speaker/inspect.ts";
@@ -47,9 +47,14 @@ export class SimSpeaker {
   /** When the speaker wants to be asked again. */
   deadline: Instant = NEVER;
 
-  constructor(addr: Ipv4Addr, config: SpeakerConfig, rng: Rng) {
+  /** Hears what is not about TCP. */
+  readonly hear: ((output: SpeakerOutput) => void) | undefined;
+
+  /** @param make a speaker of one's own, and who hears it */
+  constructor(addr: Ipv4Addr, make: (ids: ConnIds) => BgpSpeaker, hear?: (output: SpeakerOutput) => void) {
     this.addr = addr;
-    this.speaker = new BgpSpeaker(config, { rng, ids: this.ids, routes: true });
+    this.speaker = make(this.ids);
+    this.hear = hear;
   }
 }
 
@@ -71,8 +76,13 @@ export class BgpCluster {
   }
 
   add(addr: Ipv4Addr, config: SpeakerConfig, seed: number): SimSpeaker {
-    const node = new SimSpeaker(addr, config, new SeededRng(seed));
-    this.nodes.set(addr, node);
+    const rng = new SeededRng(seed);
+    return this.adopt(new SimSpeaker(addr, (ids) => new BgpSpeaker(config, { rng, ids, routes: true })));
+  }
+
+  /** From now on it can be called. */
+  adopt(node: SimSpeaker): SimSpeaker {
+    this.nodes.set(node.addr, node);
     return node;
   }
 
@@ -173,12 +183,14 @@ export class BgpCluster {
         return;
       }
       case "route": {
+        node.hear?.(out);
         const prefix = formatRibPrefix(out.change.prefix);
         if (out.change.nextHops.length > 0) node.forwarding.set(prefix, out.change.nextHops);
         else node.forwarding.delete(prefix);
         return;
       }
       default:
+        node.hear?.(out);
         if (out.t !== "trace") node.outputs.push(out);
     }
   }

@@ -3,6 +3,7 @@ import { ipv4 as address, formatIpv4 } from "../../src/base/ipv4-addr.ts";
 import { formatMac, mac } from "../../src/base/mac-addr.ts";
 import * as arp from "../../src/wire/arp.ts";
 import * as ethernet from "../../src/wire/ethernet.ts";
+import * as geneve from "../../src/wire/geneve.ts";
 import * as icmp from "../../src/wire/icmp.ts";
 import * as ipv4 from "../../src/wire/ipv4.ts";
 import * as tcp from "../../src/wire/tcp.ts";
@@ -38,6 +39,7 @@ export type Layer =
       options: string;
     }
   | { t: "vxlan"; vni: number; policy?: number }
+  | { t: "geneve"; vni: number }
   | { t: "payload"; hex: string };
 
 /** Where a dissection starts. */
@@ -121,7 +123,7 @@ export function dissect(bytes: Uint8Array<ArrayBuffer>, start: Start): Layer[] {
         end = off + ipv4.totalLen(view, off);
         const fragment = ipv4.isFragment(view, off);
         off += 20;
-        next = fragment ? "payload" : ({ 1: "icmp", 6: "tcp", 17: "udp" }[protocol] ?? "payload");
+        next = fragment ? "payload" : ({ 1: "icmp", 4: "ipv4", 6: "tcp", 17: "udp" }[protocol] ?? "payload");
         break;
       }
       case "icmp":
@@ -145,7 +147,7 @@ export function dissect(bytes: Uint8Array<ArrayBuffer>, start: Start): Layer[] {
           checksum: udp.checksumField(view, off) !== 0,
         });
         off += udp.HEADER_LEN;
-        next = ports.dst === 8472 || ports.dst === 4789 ? "vxlan" : "payload";
+        next = { 4789: "vxlan", 5555: "ipv4", 6081: "geneve", 8472: "vxlan" }[ports.dst] ?? "payload";
         break;
       }
       case "tcp": {
@@ -177,6 +179,14 @@ export function dissect(bytes: Uint8Array<ArrayBuffer>, start: Start): Layer[] {
         next = "ethernet";
         break;
       }
+      case "geneve":
+        sound(geneve.check(view, off, end), "geneve");
+        if (geneve.headerLen(view, off) !== geneve.HEADER_LEN) throw new Error("options are not dissected");
+        if (geneve.protocol(view, off) !== geneve.PROTOCOL_ETHERNET) throw new Error("not Ethernet");
+        layers.push({ t: "geneve", vni: geneve.vni(view, off) });
+        off += geneve.HEADER_LEN;
+        next = "ethernet";
+        break;
       default:
         return payload();
     }
@@ -280,6 +290,9 @@ function emitLayer(
     case "vxlan":
       if (layer.policy === undefined) vxlan.emit(view, off, layer.vni);
       else vxlan.emitGroupPolicy(view, off, layer.vni, layer.policy);
+      return;
+    case "geneve":
+      geneve.emit(view, off, layer.vni);
       return;
     case "payload":
       bytesOf(layer.hex).forEach((byte, i) => {

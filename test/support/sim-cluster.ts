@@ -1,8 +1,9 @@
-import type { NodeAgentConfig } from "../../src/agent/agent-messages.ts";
-import { NodeAgent } from "../../src/agent/node-agent.ts";
+import { FlannelAgent, type FlannelAgentConfig } from "../../src/agent/flannel/flannel-agent.ts";
 import { ipv4, prefix } from "../../src/base/ipv4-addr.ts";
+import { err, type Result } from "../../src/base/result.ts";
 import { type Rng, SeededRng } from "../../src/base/rng.ts";
 import { type Instant, NEVER } from "../../src/base/time.ts";
+import type { PodRow } from "../../src/control/inspect.ts";
 import { PacketPool } from "../../src/stack/packet-pool.ts";
 import { type Connection, FakeStore } from "./fake-store.ts";
 import { MemoryFabric } from "./memory-fabric.ts";
@@ -22,7 +23,7 @@ export interface SimOptions {
 
 /** What a driver is to a process: carries out what the agent asks for, on the virtual clock. */
 export class SimNode {
-  readonly agent: NodeAgent;
+  readonly agent: FlannelAgent;
   readonly pool = new PacketPool(4096, true);
   readonly files: Map<string, string>;
   readonly logs: string[] = [];
@@ -33,17 +34,18 @@ export class SimNode {
   paused = false;
   readonly #cluster: SimCluster;
   readonly #store: Connection;
-  readonly #config: NodeAgentConfig;
+  readonly #config: FlannelAgentConfig;
   readonly #ports: number[] = [];
+  #podDone: Result<PodRow, string> | undefined;
   /** The agent's, as of its last step: it changes in no other way. */
   #deadline: Instant = 0;
 
-  constructor(cluster: SimCluster, config: NodeAgentConfig, rng: Rng) {
+  constructor(cluster: SimCluster, config: FlannelAgentConfig, rng: Rng) {
     this.#cluster = cluster;
     this.#config = config;
     this.files = new Map(config.files);
     this.#store = cluster.store.connect();
-    this.agent = new NodeAgent(config, { rng, pool: this.pool });
+    this.agent = new FlannelAgent(config, { rng, pool: this.pool });
     this.agent.start(cluster.now);
   }
 
@@ -86,6 +88,21 @@ export class SimNode {
     for (const port of this.#ports) this.#cluster.fabric.close(this.address, port);
   }
 
+  /** Attaches a pod, as a driver does. */
+  podAdd(name: string, now: Instant): Result<PodRow, string> {
+    this.#podDone = undefined;
+    this.agent.podAdd(0, { name, ip: undefined }, now);
+    this.drain(now);
+    return this.#podDone ?? err("no answer yet");
+  }
+
+  podDel(name: string, now: Instant): Result<PodRow, string> {
+    this.#podDone = undefined;
+    this.agent.podDel(0, name, now);
+    this.drain(now);
+    return this.#podDone ?? err("no answer yet");
+  }
+
   /** Carries out what the agent asks for; call it after every change from outside. */
   drain(now: Instant): boolean {
     return this.#drain(now);
@@ -98,6 +115,7 @@ export class SimNode {
       if (output.t === "op") this.#store.submit(output.op, now);
       else if (output.t === "putFile") this.files.set(output.path, output.text);
       else if (output.t === "delFile") this.files.delete(output.path);
+      else if (output.t === "podDone") this.#podDone = output.result;
       else if (output.t === "state") this.stateNotices++;
       else if (output.t === "log") this.logs.push(`${output.level}: ${output.message}`);
       else if (output.t === "listen") {
@@ -133,7 +151,7 @@ export class SimCluster {
   }
 
   /** Starts node `index`; with the files that its last life left. */
-  start(index: number, change: Partial<NodeAgentConfig> = {}): SimNode {
+  start(index: number, change: Partial<FlannelAgentConfig> = {}): SimNode {
     const files = this.nodes[index]?.files ?? new Map<string, string>();
     const node = new SimNode(
       this,

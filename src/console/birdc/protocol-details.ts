@@ -1,12 +1,12 @@
 // What `show protocols all` says of a neighbour, as BIRD says it; what we do not know (the statistics of routes as they changed, the
 // tables of an IGP) is left out rather than made up.
 import { printable } from "../../base/printable.ts";
+import { faultWords } from "../../routing/bgp/speaker/bird-fault.ts";
+import { protocolState, stateWord } from "../../routing/bgp/speaker/bird-state.ts";
 import type { BgpFamilyRow, BgpPeerRow } from "../../routing/bgp/speaker/inspect.ts";
 import type { BgpCapabilitiesRow } from "../../routing/bgp/speaker/inspect-session.ts";
 import { timerText } from "./bird-time.ts";
 import { familyWord, tableOf } from "./family-word.ts";
-import { faultWords } from "./fault-words.ts";
-import { protocolState, stateWord } from "./protocol-state.ts";
 
 export function peerDetails(peer: BgpPeerRow): readonly string[] {
   const text = peer.enabled && peer.state !== "Established" ? peer.downText : undefined;

@@ -1,14 +1,15 @@
 // `show protocols`: a line for each neighbour, as for BIRD's BGP protocols, and one for our own networks, as for a static one.
+
+import { faultWords } from "../../routing/bgp/speaker/bird-fault.ts";
+import { protocolState, stateWord } from "../../routing/bgp/speaker/bird-state.ts";
 import type { BgpPeerRow } from "../../routing/bgp/speaker/inspect.ts";
 import type { SpeakerStatus } from "../../routing/bgp/speaker/speaker-status.ts";
 import { shortTime } from "./bird-time.ts";
 import type { BirdcSpeaker } from "./birdc-speaker.ts";
 import type { Word } from "./birdc-words.ts";
 import type { CommandText } from "./command-text.ts";
-import { faultWords } from "./fault-words.ts";
 import { isPattern, matches } from "./protocol-commands.ts";
 import { peerDetails } from "./protocol-details.ts";
-import { protocolState, stateWord } from "./protocol-state.ts";
 import { LOCAL, protocolNames, unexpected, unknownProtocol } from "./syntax.ts";
 
 /** `show protocols [all] [NAME | "PATTERN"]` */

@@ -4,6 +4,7 @@
 //
 // Driving it: `start`, then after each of `handle` and `tick` drain `poll`. Specs on Calico §1.1 and §1.3.
 import { formatPrefix, type Prefix } from "../../base/ipv4-addr.ts";
+import { printable } from "../../base/printable.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import type { Rng } from "../../base/rng.ts";
 import { type Instant, NEVER } from "../../base/time.ts";
@@ -155,7 +156,7 @@ export class CalicoSyncer {
     const { update, gone, fault } = reading;
     // The key is a stranger's text: quoted, it stays on its line.
     if (fault !== undefined)
-      this.#outputs.push(logOutput("warn", `Ignoring ${JSON.stringify(key)}: ${fault}`));
+      this.#outputs.push(logOutput("warn", `Ignoring ${printable(JSON.stringify(key))}: ${fault}`));
     // What was of no use before is not told again to be of no use.
     if (!gone || !this.#unusable.has(key)) this.#outputs.push(update);
     if (gone && stands) this.#unusable.add(key);

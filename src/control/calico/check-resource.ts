@@ -5,6 +5,7 @@ import { decodeUtf8, encodeUtf8 } from "../../base/utf8.ts";
 import { parseAnyCidr } from "./address-text.ts";
 import type { ResourceId } from "./calico-keys.ts";
 import { isPlainObject, type PlainObject, parsePlainJson } from "./plain-json.ts";
+import { quoted } from "./quoted-text.ts";
 import { isNamespaced, kindOfDocument } from "./resource-kinds.ts";
 import { BLOCK_SIZE_DEFAULT, documentFaults, invariantFaults } from "./resource-rules.ts";
 import { schemaOf } from "./resource-schemas.ts";
@@ -29,7 +30,9 @@ export function formatFault(document: unknown, fault: ResourceFault): string {
 /** `spec.communities[0].value` */
 export function formatPath(path: FieldPath): string {
   return path
-    .map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${part}`))
+    .map((part, i) =>
+      typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${quoted(part).slice(1, -1)}`,
+    )
     .join("");
 }
 
@@ -94,13 +97,10 @@ function shaped(
   source: ShapeSource,
   faults: ResourceFault[],
 ): CalicoResource {
-  const whole = checkShape(
-    schemaOf(kind),
-    { ...value, spec: value.spec ?? {} },
-    [],
-    source,
-    faults,
-  ) as PlainObject;
+  // A resource that sets nothing may leave its spec out; Go finds one whatever its case.
+  const hasSpec = Object.keys(value).some((key) => key.toLowerCase() === "spec" && isPlainObject(value[key]));
+  const given = hasSpec ? value : { ...value, spec: value.spec ?? {} };
+  const whole = checkShape(schemaOf(kind), given, [], source, faults) as PlainObject;
   if (isNamespaced(kind) || !isPlainObject(whole.metadata)) return whole as unknown as CalicoResource;
   // Calico's client drops the namespace of a cluster-scoped resource.
   const { namespace: _, ...metadata } = whole.metadata;
@@ -111,10 +111,13 @@ function shaped(
 function identityFaults(id: ResourceId, { metadata }: CalicoResource): readonly ResourceFault[] {
   const faults: ResourceFault[] = [];
   if (metadata.name !== id.name) {
-    faults.push({ path: ["metadata", "name"], message: `is "${metadata.name}", the key says "${id.name}"` });
+    faults.push({
+      path: ["metadata", "name"],
+      message: `is ${quoted(metadata.name)}, the key says ${quoted(id.name)}`,
+    });
   }
   if (metadata.namespace !== id.namespace) {
-    const message = `is "${metadata.namespace ?? ""}", the key says "${id.namespace ?? ""}"`;
+    const message = `is ${quoted(metadata.namespace ?? "")}, the key says ${quoted(id.namespace ?? "")}`;
     faults.push({ path: ["metadata", "namespace"], message });
   }
   return faults;

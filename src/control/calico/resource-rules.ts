@@ -1,6 +1,7 @@
 // What the fields of a resource may hold together, in Calico's words. Two strengths: `invariantFaults` hold for whatever is used,
 // wherever it comes from; `documentFaults` are what Calico refuses to write, and no reason to ignore what is already written.
 import { anyOverlaps, isMasked, parseAnyAddress, parseAnyCidr, parsePeerAddress } from "./address-text.ts";
+import { quoted } from "./quoted-text.ts";
 import { isNamespaced } from "./resource-kinds.ts";
 import type { FieldPath, ResourceFault } from "./resource-shape.ts";
 import type {
@@ -178,21 +179,21 @@ function checkCommunities({ spec }: BGPConfiguration, faults: Faults): void {
       const path = ["spec", "prefixAdvertisements", i, "communities", j];
       const fault = community.includes(":")
         ? communityFault(community)
-        : `community used is invalid or not defined: "${community}" is not in spec.communities`;
+        : `community used is invalid or not defined: ${quoted(community)} is not in spec.communities`;
       if (fault !== undefined) faults.add(path, fault);
     }
   }
 }
 
-/** `aa:nn` of 16 bits each, or `aa:nn:mm` of 32. @rfc 1997 @rfc 8092 */
+/** `aa:nn` of 16 bits each, or `aa:nn:mm` of 32. */
 function communityFault(value: string): string | undefined {
   if (!/^\d+:\d+(:\d+)?$/.test(value)) {
-    return `invalid community value or format used: write aa:nn or aa:nn:mm, not "${value}"`;
+    return `invalid community value or format used: write aa:nn or aa:nn:mm, not ${quoted(value)}`;
   }
   const parts = value.split(":");
   const bits = parts.length === 2 ? 16 : 32;
   if (parts.every((part) => Number(part) < 2 ** bits)) return undefined;
-  return `invalid community value, expected ${bits} bit value: "${value}"`;
+  return `invalid community value, expected ${bits} bit value: ${quoted(value)}`;
 }
 
 function checkBgpPeer({ spec }: BGPPeer, faults: Faults): void {

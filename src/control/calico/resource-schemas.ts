@@ -5,6 +5,7 @@ import { parseMac } from "../../base/mac-addr.ts";
 import { parseAnyAddress, parseAnyCidr, parseAnyNet, parsePeerAddress } from "./address-text.ts";
 import { resourceNameFault } from "./calico-keys.ts";
 import { UNREAD_FELIX_FIELDS } from "./felix-fields.ts";
+import { quoted } from "./quoted-text.ts";
 import type { Shape, StructShape } from "./resource-shape.ts";
 import type { CalicoKind } from "./resources.ts";
 import { formatSelectorFault, parseSelector } from "./selector.ts";
@@ -24,7 +25,7 @@ function words(...values: readonly string[]): Shape {
 function text(wanted: string, isRight: (text: string) => boolean): Shape {
   return {
     t: "string",
-    check: (given) => (isRight(given) ? undefined : `must be ${wanted}, not "${given}"`),
+    check: (given) => (isRight(given) ? undefined : `must be ${wanted}, not ${quoted(given)}`),
   };
 }
 
@@ -239,17 +240,18 @@ function qualifiedNameFault(key: string): string | undefined {
   const slash = key.indexOf("/");
   const name = key.slice(slash + 1);
   const prefixFault = slash < 0 ? undefined : resourceNameFault(key.slice(0, slash));
-  if (prefixFault !== undefined) return `the prefix of "${key}": ${prefixFault}`;
-  if (name.length > PART_LENGTH_MAX) return `"${name}" must be no more than ${PART_LENGTH_MAX} characters`;
+  if (prefixFault !== undefined) return `the prefix of ${quoted(key)}: ${prefixFault}`;
+  if (name.length > PART_LENGTH_MAX)
+    return `${quoted(name)} must be no more than ${PART_LENGTH_MAX} characters`;
   if (QUALIFIED.test(name)) return undefined;
-  return `name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character, not "${name}"`;
+  return `name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character, not ${quoted(name)}`;
 }
 
 function labelFault(key: string, value: string): string | undefined {
   const fault = qualifiedNameFault(key);
   if (fault !== undefined) return fault;
   if (value === "" || (value.length <= PART_LENGTH_MAX && QUALIFIED.test(value))) return undefined;
-  return `a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character, at most ${PART_LENGTH_MAX}: "${value}" is not`;
+  return `a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character, at most ${PART_LENGTH_MAX}: ${quoted(value)} is not`;
 }
 
 const METADATA = struct(

@@ -4,6 +4,7 @@ import { nearestWord } from "../../base/nearest-word.ts";
 import { formatGoDuration, parseGoDuration } from "../flannel/go-duration.ts";
 import { emitGoString } from "../flannel/go-json.ts";
 import { emitPlainJson, isPlainObject, NumberText, type PlainObject, setMember } from "./plain-json.ts";
+import { quoted } from "./quoted-text.ts";
 
 export type FieldPath = readonly (string | number)[];
 
@@ -93,6 +94,8 @@ export function checkShape(
   }
 }
 
+const WORD_LENGTH_MAX = 60;
+
 type Refuse = (message: string) => undefined;
 
 function checkString(shape: Shape & { t: "string" }, value: unknown, refuse: Refuse): string | undefined {
@@ -100,9 +103,10 @@ function checkString(shape: Shape & { t: "string" }, value: unknown, refuse: Ref
   // Go leaves an empty text out.
   if (value === "") return undefined;
   if (shape.values !== undefined && !shape.values.includes(value)) {
-    const near = nearestWord(value, shape.values);
+    // Comparing takes the product of both lengths, and the store's texts may be of any.
+    const near = value.length <= WORD_LENGTH_MAX ? nearestWord(value, shape.values) : undefined;
     return refuse(
-      `"${value}" is none of ${shape.values.join(", ")}${near === undefined ? "" : `: did you mean ${near}?`}`,
+      `${quoted(value)} is none of ${shape.values.join(", ")}${near === undefined ? "" : `: did you mean ${near}?`}`,
     );
   }
   const fault = shape.check?.(value);
@@ -131,7 +135,7 @@ function checkAsNumber(zeroIsUnset: boolean, value: unknown, refuse: Refuse): nu
   return number;
 }
 
-/** @rfc 5396 asplain and asdot+ */
+/** RFC 5396 calls the two asplain and asdot+. */
 function parseAsNumber(text: string): number | undefined {
   if (/^\d{1,10}$/.test(text)) return Number(text);
   const [, high, low] = (/^(\d{1,5})\.(\d{1,5})$/.exec(text) ?? []).map(Number);
@@ -250,12 +254,10 @@ function emitMembers(
   return `{${members.join(",")}}`;
 }
 
-const SHOWN_MAX = 60;
-
 /** What somebody wrote, for a sentence about it. */
 function describe(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (isPlainObject(value)) return "a mapping";
-  if (value instanceof NumberText) return value.text.slice(0, SHOWN_MAX);
-  return typeof value === "string" ? JSON.stringify(value.slice(0, SHOWN_MAX)) : String(value);
+  if (value instanceof NumberText) return quoted(value.text).slice(1, -1);
+  return typeof value === "string" ? quoted(value) : String(value);
 }

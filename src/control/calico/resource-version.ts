@@ -3,7 +3,7 @@ import type { Rng } from "../../base/rng.ts";
 import type { CalicoResource } from "./resources.ts";
 import { formatTimestamp } from "./wall-clock-text.ts";
 
-/** A random UUID. @rfc 9562#5.4 */
+/** A random UUID, version 4. */
 export function randomUid(rng: Rng): string {
   const words = [rng.u32(), rng.u32(), rng.u32(), rng.u32()];
   words[1] = (((words[1] as number) & 0xffff_0fff) | 0x4000) >>> 0;

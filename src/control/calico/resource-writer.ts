@@ -3,6 +3,7 @@
 //
 // Every write is a compare-and-set on the revision that was read, so a write that arrives late does nothing. When an answer is lost,
 // the key is read again: what we find there tells whether the write was done. Specs on Calico §1.1.
+import { printable } from "../../base/printable.ts";
 import type { Rng } from "../../base/rng.ts";
 import { type Instant, NEVER, SEC_US } from "../../base/time.ts";
 import { Backoff } from "../datastore/backoff.ts";
@@ -162,7 +163,8 @@ export class ResourceWriter {
       if (id === undefined) continue;
       const read = readResource(id, kv.value);
       if (read.ok) stored.push({ resource: read.value, modRevision: kv.modRevision });
-      else this.#outputs.push(logOutput("warn", `Ignoring ${JSON.stringify(kv.key)}: ${read.error}`));
+      else
+        this.#outputs.push(logOutput("warn", `Ignoring ${printable(JSON.stringify(kv.key))}: ${read.error}`));
     }
     this.#finish(job, { t: "listed", stored, revision });
   }

@@ -8,6 +8,7 @@
 // A text is quoted by ' or ", without escapes. A label that is missing fails every test but `!=` and `not in`. The empty selector
 // selects everything. Words after a label are operators, so that a label may be called `in` or `has`.
 import { err, ok, type Result } from "../../base/result.ts";
+import { quoted } from "./quoted-text.ts";
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -56,7 +57,7 @@ export function selects(selector: Selector, labels: Labels): boolean {
 
 /** The fault with its place, as one sentence. */
 export function formatSelectorFault(text: string, fault: SelectorFault): string {
-  return `invalid selector ${JSON.stringify(text)}: ${fault.message} at character ${fault.at + 1}`;
+  return `invalid selector ${quoted(text)}: ${fault.message} at character ${fault.at + 1}`;
 }
 
 function holds(term: Term, labels: Labels): boolean {

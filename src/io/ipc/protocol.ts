@@ -77,7 +77,7 @@ export interface PodAddArgs {
   /** With Calico; the default is `default`. */
   readonly namespace?: string | undefined;
 }
-/** verb `pod-del`. */
+/** verb `pod-del`. Answers the PodRow that was. */
 export interface PodDelArgs {
   readonly name: string;
 }

@@ -87,7 +87,9 @@ export function sourceFor(ip: Ipv4Layer, route: Route, dst: Ipv4Addr): Ipv4Addr 
 export function pathMtu(ip: Ipv4Layer, route: Route, dst: Ipv4Addr, now: Instant): number {
   const dev = route.type === "local" ? ip.lo : (route.dev as NetDevice);
   const learnt = ip.pmtu.lookup(dst, now);
-  return learnt !== 0 && learnt < dev.mtuBytes ? learnt : dev.mtuBytes;
+  // Linux's IP_MAX_MTU: what lo could carry is more than an IP packet can be.
+  const mtuBytes = Math.min(dev.mtuBytes, ipv4.PACKET_LEN_MAX);
+  return learnt !== 0 && learnt < mtuBytes ? learnt : mtuBytes;
 }
 
 /** Pushes the IP header and sends. See {@link Ipv4Layer.sendVia}. */

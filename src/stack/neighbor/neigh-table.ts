@@ -61,7 +61,7 @@ export class NeighTable {
    */
   output(pkt: PacketBuffer, dev: NetDevice, nexthop: Ipv4Addr, now: Instant): void {
     if (dev.noArp || dev.medium === "ip") {
-      this.#outputNoArp(pkt, dev, now);
+      this.#outputNoArp(pkt, dev, nexthop, now);
       return;
     }
     const entry = this.#devs[dev.ifindex]?.get(nexthop | 0);
@@ -78,12 +78,15 @@ export class NeighTable {
     transmit(entry, pkt, now);
   }
 
-  /** On a device without ARP every frame bears the device's own address (zero on `lo`), or no header at all. */
-  #outputNoArp(pkt: PacketBuffer, dev: NetDevice, now: Instant): void {
+  /**
+   * On a device without ARP every frame bears the device's own address (zero on `lo`). One of bare IP packets gets no header,
+   * and the next hop with the packet.
+   */
+  #outputNoArp(pkt: PacketBuffer, dev: NetDevice, nexthop: Ipv4Addr, now: Instant): void {
     if (dev.medium === "ethernet") {
       pkt.l2 = pkt.push(ethernet.HEADER_LEN);
       ethernet.emit(pkt.view, pkt.l2, dev.mac, dev.mac, ethernet.EtherType.IPV4);
-    }
+    } else pkt.nextHop = nexthop >>> 0;
     dev.transmit(pkt, now);
   }
 
@@ -182,12 +185,17 @@ export class NeighTable {
     this.del(dev, ip, now);
   }
 
-  /** Removes every entry of a device, permanent ones too; what waited is dropped without a report. @drops NEIGH_FAILED */
-  flush(dev: NetDevice, now: Instant): void {
+  /**
+   * Removes the entries of a device: "all", or only what was "learnt", which spares the permanent ones. What waited is
+   * dropped without a report. @drops NEIGH_FAILED
+   */
+  flush(dev: NetDevice, now: Instant, which: "all" | "learnt" = "all"): void {
     const entries = this.#devs[dev.ifindex];
     if (entries === undefined) return;
-    for (const entry of entries.values()) this.#remove(entry, now);
-    this.#devs[dev.ifindex] = undefined;
+    for (const entry of entries.values()) {
+      if (which === "all" || entry.state !== "PERMANENT") this.#remove(entry, now);
+    }
+    if (entries.size === 0) this.#devs[dev.ifindex] = undefined;
   }
 
   /** The entry of `ip` on `dev`; borrowed. */

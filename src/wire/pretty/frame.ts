@@ -1,5 +1,5 @@
 // One line a packet, as `tcpdump -nn -e` writes it after the time. What tcpdump knows and this does not: protocols above
-// UDP and TCP other than VXLAN and BFD, IPv6, 802.3 length frames. Where tcpdump breaks the line before a tunnelled frame, so can
+// UDP and TCP other than VXLAN, Geneve and BFD, IPv6, 802.3 length frames. Where tcpdump breaks the line before a tunnelled frame, so can
 // this: see `FramePrinter.inner`.
 //
 // Nothing here throws, whatever the bytes: every header is measured before it is read, and what is missing prints as
@@ -10,11 +10,13 @@ import { formatIpv4 } from "../../base/ipv4-addr.ts";
 import { formatMac } from "../../base/mac-addr.ts";
 import * as bfd from "../bfd.ts";
 import * as ethernet from "../ethernet.ts";
+import * as geneve from "../geneve.ts";
 import * as ipv4 from "../ipv4.ts";
 import * as udp from "../udp.ts";
 import * as vxlan from "../vxlan.ts";
 import { formatArp } from "./arp.ts";
 import { formatBfd } from "./bfd.ts";
+import { formatGeneve } from "./geneve.ts";
 import { formatIcmp } from "./icmp.ts";
 import { formatTcp, TcpFlows } from "./tcp.ts";
 
@@ -22,7 +24,7 @@ import { formatTcp, TcpFlows } from "./tcp.ts";
 const NESTING_MAX = 4;
 
 export interface FramePrinterOptions {
-  /** What stands between a VXLAN header and the frame inside: tcpdump writes a newline, the default is ": ". */
+  /** What stands between a VXLAN or Geneve header and the frame inside: tcpdump writes a newline, the default is ": ". */
   readonly inner?: string;
   /** UDP ports that carry VXLAN. Default: 4789 and 8472. */
   readonly vxlanPorts?: readonly number[];
@@ -35,6 +37,8 @@ export class FramePrinter {
   readonly #inner: string;
   readonly #vxlanPorts: readonly number[];
   readonly #flows: TcpFlows | undefined;
+  /** What stands before an IP packet in another: tcpdump names it only when it prints no Ethernet header (-e). */
+  #packetWord = "";
 
   constructor(options: FramePrinterOptions = {}) {
     this.#inner = options.inner ?? ": ";
@@ -44,11 +48,13 @@ export class FramePrinter {
 
   /** The Ethernet frame at `off`..`end`; `view` is borrowed. */
   frame(view: DataView, off: number, end: number): string {
+    this.#packetWord = "";
     return this.#frame(view, off, end, end, 0);
   }
 
   /** The IPv4 packet at `off`..`end`, as on a device without link-layer header; `view` is borrowed. */
   packet(view: DataView, off: number, end: number): string {
+    this.#packetWord = "IP ";
     return `IP ${this.#ip(view, off, end, end, 0)}`;
   }
 
@@ -102,7 +108,7 @@ export class FramePrinter {
         return prefix + formatTcp(view, off, start, stop, off + total, this.#flows);
       case ipv4.Protocol.IPIP:
         if (depth >= NESTING_MAX) return `${prefix}${addresses} IP`;
-        return `${prefix}${addresses} IP ${this.#ip(view, start, stop, off + total, depth + 1)}`;
+        return `${prefix}${addresses} ${this.#packetWord}${this.#ip(view, start, stop, off + total, depth + 1)}`;
       default:
         return `${prefix}${addresses}  ip-proto-${protocol} ${total - headerBytes}`;
     }
@@ -121,6 +127,9 @@ export class FramePrinter {
     if (this.#vxlanPorts.includes(udp.dstPort(view, off))) {
       return `${ports} ${this.#vxlan(view, start, stop, Math.min(off + bytes, claimed), depth)}`;
     }
+    if (udp.dstPort(view, off) === geneve.PORT) {
+      return `${ports} ${this.#geneve(view, start, stop, Math.min(off + bytes, claimed), depth)}`;
+    }
     if (udp.dstPort(view, off) === bfd.PORT) {
       return `${ports} ${formatBfd(view, start, stop, Math.min(off + bytes, claimed))}`;
     }
@@ -137,6 +146,18 @@ export class FramePrinter {
     const text = `VXLAN, flags [${valid}] (0x${flags.toString(16).padStart(2, "0")}), vni ${vxlan.vni(view, off)}`;
     if (depth >= NESTING_MAX) return text;
     return text + this.#inner + this.#frame(view, off + vxlan.HEADER_LEN, end, claimed, depth + 1);
+  }
+
+  #geneve(view: DataView, off: number, end: number, claimed: number, depth: number): string {
+    const { text, whole } = formatGeneve(view, off, end, claimed);
+    if (!whole || depth >= NESTING_MAX) return text;
+    const start = off + geneve.headerLen(view, off);
+    const protocol = geneve.protocol(view, off);
+    if (protocol === geneve.PROTOCOL_ETHERNET) {
+      return text + this.#inner + this.#frame(view, start, end, claimed, depth + 1);
+    }
+    if (protocol !== ethernet.EtherType.IPV4) return `${text}: geneve-proto-0x${protocol.toString(16)}`;
+    return `${text}: ${this.#packetWord}${this.#ip(view, start, end, claimed, depth + 1)}`;
   }
 }
 

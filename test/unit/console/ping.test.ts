@@ -177,8 +177,17 @@ pipe 3
     expect(stderr).toBe("ping: local error: message too long, mtu=1450\n");
   });
 
-  test("larger than IP", () => {
-    expect(ping("-c 1 -W 1 -s 70000 10.244.1.1").stderr).toBe("ping: sendmsg: Message too long\n");
+  test.each([
+    [65_508, "10.244.1.1", "local error: message too long, mtu=1450", "+1 errors, "],
+    [65_527, "10.244.1.1", "local error: message too long, mtu=1450", "+1 errors, "],
+    [65_508, "127.0.0.1", "local error: message too long, mtu=65535", "+1 errors, "],
+    [65_528, "10.244.1.1", "sendmsg: Message too long", ""],
+    [200_000, "127.0.0.1", "sendmsg: Message too long", ""],
+  ])("larger than IP: %i bytes to %s", (bytes, host, line, errors) => {
+    const { stdout, stderr, exitCode } = ping(`-c 1 -W 0.2 -s ${bytes} ${host}`);
+    expect(stderr).toBe(`ping: ${line}\n`);
+    expect(stdout).toContain(`\n1 packets transmitted, 0 received, ${errors}100% packet loss, time 0ms\n`);
+    expect(exitCode).toBe(1);
   });
 
   test.each([

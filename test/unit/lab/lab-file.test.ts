@@ -280,6 +280,21 @@ describe("a lab file that is wrong", () => {
       text: `${HEAD}network: { EnableIPv4: false, Backend: { Type: vxlan, DirectRouting: true } }\n`,
       want: [/DirectRouting is not available yet/, /EnableIPv4: podloom emulates IPv4 only/],
     },
+    {
+      name: "IPv6, which is not there yet either, switched on",
+      text: `${HEAD}network: { EnableIPv6: true, IPv6Network: "2001:cafe:42::/56" }\n`,
+      want: [/network\.EnableIPv6: IPv6 is not available yet\n {2}Leave EnableIPv6 and IPv6Network out\.$/],
+    },
+    {
+      name: "IPv6, a network without the switch",
+      text: `${HEAD}network: { EnableIPv6: false, IPv6Network: "2001:cafe:42::/56" }\n`,
+      want: [/network\.IPv6Network: IPv6 is not available yet/],
+    },
+    {
+      name: "IPv6 switched off, which is how it is",
+      text: `${HEAD}network: { EnableIPv6: false }\n`,
+      want: [],
+    },
   ];
 
   for (const { name, text, want } of cases) {

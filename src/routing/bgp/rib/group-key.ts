@@ -14,7 +14,7 @@ export class GroupKeys {
     const { negotiated } = member;
     const { checkPeerAs, localAs, localAddr6, sharedSubnet } = config;
     const role = to.internal
-      ? `internal ${to.rrClient ? "client" : "peer"}`
+      ? `internal ${to.rrClient ? "client" : "peer"} of ${to.clusterId}`
       : `external ${checkPeerAs ? to.peerAs : "any"} from ${localAs}`;
     const addPath = negotiated.addPathTx.includes(family);
     const wide = family === Family.IPV6_UNICAST;

@@ -15,6 +15,9 @@ export interface RibOptions {
   isLocalAddress(nextHop: NextHop): boolean;
 }
 
+/** What a speaker calls itself; see {@link Rib.renumber}. */
+export type SpeakerNumbers = Pick<RibOptions, "localAs" | "clusterId">;
+
 /** What has been done since the beginning. */
 export interface RibStats {
   /** UPDATEs; in them prefixes that were announced, announced without any change, and withdrawn that had been there. */

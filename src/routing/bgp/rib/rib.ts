@@ -20,7 +20,7 @@ import { decide } from "./decision.ts";
 import { DecisionQueue } from "./decision-queue.ts";
 import { type DestinationTable, Ipv4Destinations, Ipv6Destinations } from "./destination-table.ts";
 import { RibDestination } from "./rib-destination.ts";
-import type { RibOptions, RibStats } from "./rib-options.ts";
+import type { RibOptions, RibStats, SpeakerNumbers } from "./rib-options.ts";
 import { ImportedRoute, type RibPath } from "./rib-path.ts";
 import type { RibPeer, RibPeerConfig } from "./rib-peer.ts";
 import type { Destination, LocalRoute, Path, RibListener, RibPrefix, RouteAttributes } from "./route.ts";
@@ -38,7 +38,7 @@ const ACCEPT: CompiledPolicy = {
 
 /** @rfc 4271#3.2 */
 export class Rib {
-  readonly options: RibOptions;
+  readonly options: Omit<RibOptions, keyof SpeakerNumbers> & { localAs: number; clusterId: Ipv4Addr };
   /** This speaker, as the source of its own routes. */
   readonly local: RibPeer;
   readonly listeners: RibListener[] = [];
@@ -62,8 +62,8 @@ export class Rib {
 
   constructor(options: RibOptions) {
     const { localAs, routerId } = options;
-    this.options = options;
-    this.#importer = new RouteImporter(options);
+    this.options = { ...options };
+    this.#importer = new RouteImporter(this.options);
     const config: RibPeerConfig = {
       name: "local",
       addr: routerId,
@@ -76,6 +76,14 @@ export class Rib {
     this.#own.source.as = localAs;
     this.#own.source.bgpId = routerId;
     this.local = this.#own.source;
+  }
+
+  /** This speaker has another AS, or reflects for another cluster: loops are looked for anew. */
+  renumber({ localAs, clusterId }: SpeakerNumbers, now: Instant): void {
+    this.options.localAs = localAs;
+    this.options.clusterId = clusterId;
+    this.#own.source.as = localAs;
+    for (const peer of this.#peers.keys()) this.reimport(peer, now);
   }
 
   /** Tells a listener of all decisions from now on; those who come first are told first. */

@@ -12,6 +12,7 @@ import type { OutStats } from "./group-state.ts";
 import { OutAttributesStore } from "./out-attributes.ts";
 import { explainOut } from "./out-explain.ts";
 import { OutSession } from "./out-session.ts";
+import type { SpeakerNumbers } from "./rib-options.ts";
 import type { RibPeer } from "./rib-peer.ts";
 import type { Destination, RibListener } from "./route.ts";
 import { type OutRoute, UpdateGroup } from "./update-group.ts";
@@ -43,7 +44,7 @@ const SLICE_MIN = 256;
 /** Add it to the RIB's listeners. @rfc 4271#3.2 @rfc 4271#9.2 */
 export class RibsOut implements RibListener {
   readonly #rib: RibView;
-  readonly #options: RibsOutOptions;
+  #options: RibsOutOptions;
   readonly #keys = new GroupKeys();
   readonly #sessions = new Map<RibPeer, OutSession>();
   readonly #groups = new Map<string, UpdateGroup>();
@@ -120,6 +121,14 @@ export class RibsOut implements RibListener {
   reconfigure(peer: RibPeer, config: ExportConfig, _now: Instant): void {
     const session = this.#sessions.get(peer);
     if (session !== undefined) this.#reconfigured.set(session, config);
+  }
+
+  /** As {@link Rib.renumber}: sessions that are told the old numbers move to groups with the new ones. */
+  renumber({ localAs, clusterId }: SpeakerNumbers): void {
+    this.#options = { ...this.#options, localAs, clusterId };
+    for (const session of this.#sessions.values()) {
+      if (!this.#reconfigured.has(session)) this.#reconfigured.set(session, session.config);
+    }
   }
 
   /** The neighbour asks for a family again. Ignored in a family that was not negotiated. @rfc 2918#4 @rfc 7313#4 */

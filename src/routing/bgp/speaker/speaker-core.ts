@@ -41,7 +41,8 @@ export interface SpeakerDeps {
 }
 
 export class SpeakerCore {
-  readonly config: SpeakerConfig;
+  /** Written by {@link renumber} alone. */
+  config: SpeakerConfig;
   readonly rib: Rib;
   readonly out: RibsOut;
   readonly neighbors: NeighborTable<Neighbor>;

@@ -5,6 +5,7 @@ import type { Instant } from "../../../base/time.ts";
 import { CeaseError } from "../../../wire/bgp/errors.ts";
 import { RefreshSubtype } from "../../../wire/bgp/route-refresh.ts";
 import type { BfdStatus } from "../../bfd/bfd-messages.ts";
+import type { SpeakerNumbers } from "../rib/rib-options.ts";
 import type { RibPrefix } from "../rib/route.ts";
 import type { PeerInput } from "../session/peer-messages.ts";
 import { type Neighbor, ribPeerConfig } from "./neighbor.ts";
@@ -164,6 +165,18 @@ export class BgpSpeaker extends SpeakerCore {
       }
     }
     return ok(undefined);
+  }
+
+  /**
+   * Takes another AS or cluster identifier while it runs. Sessions stay: a neighbour that is to see another number in its OPEN is
+   * taken out before, and added again after.
+   */
+  renumber(numbers: SpeakerNumbers, now: Instant): void {
+    this.now = now;
+    this.config = { ...this.config, ...numbers };
+    this.rib.renumber(numbers, now);
+    this.out.renumber(numbers);
+    this.work = true;
   }
 
   /** The state of the path to a neighbour; undefined when it is not watched. */

@@ -266,10 +266,20 @@ describe("what stands in the store", () => {
   });
 
   test("Go finds fields whatever their case, and takes the last of several", () => {
-    const text = stored('{"CIDR":"10.9.0.0/16","cidr":"10.244.0.0/16"}').replace('"kind"', '"Kind"');
+    const text = stored('{"CIDR":"10.9.0.0/16","cidr":"10.244.0.0/16"}')
+      .replace('"kind"', '"Kind"')
+      .replace('"spec"', '"SPEC"');
     expect(read(text)).toMatchObject({
       ok: true,
       value: { kind: "IPPool", spec: { cidr: "10.244.0.0/16" } },
+    });
+  });
+
+  test("may leave its spec out where nothing is required", () => {
+    const text = '{"kind":"Node","apiVersion":"projectcalico.org/v3","metadata":{"name":"n"}}';
+    expect(read(text, { kind: "Node", name: "n" })).toMatchObject({ ok: true, value: { spec: {} } });
+    expect(read(text.replace("}}", '},"spec":null}'), { kind: "Node", name: "n" })).toMatchObject({
+      ok: true,
     });
   });
 

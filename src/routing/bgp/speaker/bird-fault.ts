@@ -1,8 +1,8 @@
 // Why a session is down, in BIRD's words.
 
-import type { BgpPeerRow } from "../../routing/bgp/speaker/inspect.ts";
-import type { BgpFaultRow } from "../../routing/bgp/speaker/inspect-session.ts";
-import { CeaseError, ErrorCode } from "../../wire/bgp/errors.ts";
+import { CeaseError, ErrorCode } from "../../../wire/bgp/errors.ts";
+import type { BgpPeerRow } from "./inspect.ts";
+import type { BgpFaultRow } from "./inspect-session.ts";
 
 /** Error codes and, from 0, their subcodes. */
 const NOTICES: Readonly<Record<number, readonly (string | undefined)[]>> = {
@@ -65,8 +65,10 @@ const NOTICES: Readonly<Record<number, readonly (string | undefined)[]>> = {
   [ErrorCode.SEND_HOLD_TIMER_EXPIRED]: ["Send hold timer expired"],
 };
 
-/** What the system calls errors of TCP. */
-const SOCKET: Readonly<Record<string, string>> = {
+/** What a C library calls errors of TCP. */
+type ErrnoWords = Readonly<Record<string, string>>;
+
+export const GLIBC_ERRNO: ErrnoWords = {
   EADDRINUSE: "Address already in use",
   EADDRNOTAVAIL: "Cannot assign requested address",
   ECONNREFUSED: "Connection refused",
@@ -78,12 +80,25 @@ const SOCKET: Readonly<Record<string, string>> = {
   ETIMEDOUT: "Connection timed out",
 };
 
+/** The library of Calico's own image. */
+export const MUSL_ERRNO: ErrnoWords = {
+  EADDRINUSE: "Address in use",
+  EADDRNOTAVAIL: "Address not available",
+  ECONNREFUSED: "Connection refused",
+  ECONNRESET: "Connection reset by peer",
+  EHOSTUNREACH: "Host is unreachable",
+  EMFILE: "No file descriptors available",
+  ENETUNREACH: "Network unreachable",
+  EPIPE: "Broken pipe",
+  ETIMEDOUT: "Operation timed out",
+};
+
 /** "BGP Error: Bad peer AS"; "" while nothing is wrong, and when somebody here wanted it so. */
-export function faultWords({ enabled, fault }: BgpPeerRow): string {
+export function faultWords({ enabled, fault }: BgpPeerRow, errno: ErrnoWords = GLIBC_ERRNO): string {
   if (!enabled || fault === undefined) return "";
   switch (fault.by) {
     case "connection":
-      return `Socket: ${socketWords(fault.text ?? "")}`;
+      return `Socket: ${socketWords(fault.text ?? "", errno)}`;
     case "restart":
       return "Error: Graceful restart";
     case "neighbor":
@@ -115,8 +130,8 @@ function noticeWords({ code = 0, subcode = 0 }: BgpFaultRow): string {
   return NOTICES[code]?.[subcode] ?? `Unknown error ${code}.${subcode}`;
 }
 
-function socketWords(text: string): string {
+function socketWords(text: string, errno: ErrnoWords): string {
   if (text === "the neighbour closed the connection") return "Connection closed";
   const code = /\((E[A-Z]+)\)$/.exec(text)?.[1] ?? "";
-  return SOCKET[code] ?? text;
+  return errno[code] ?? text;
 }

@@ -1,5 +1,5 @@
-import type { BgpPeerRow } from "../../routing/bgp/speaker/inspect.ts";
-import { CeaseError, ErrorCode } from "../../wire/bgp/errors.ts";
+import { CeaseError, ErrorCode } from "../../../wire/bgp/errors.ts";
+import type { BgpPeerRow } from "./inspect.ts";
 
 /** Has the prefix limit shut it down, until somebody starts it again? */
 function limited({ state, backOffSec, fault }: BgpPeerRow): boolean {

@@ -23,9 +23,8 @@ const first = (cluster: SimCluster): SimNode => cluster.nodes[0] as SimNode;
 const vtep = (node: SimNode): NetDevice => node.agent.host.device("flannel.1") as NetDevice;
 
 function podAdd(cluster: SimCluster, node: SimNode, name: string): string {
-  const added = node.agent.podAdd(name, undefined, cluster.now);
+  const added = node.podAdd(name, cluster.now);
   if (!added.ok) throw new Error(added.error);
-  node.drain(cluster.now);
   return added.value.ip;
 }
 
@@ -233,7 +232,7 @@ describe("what it keeps", () => {
     cluster.run(cluster.now + 5 * SEC_US);
     expect(again.agent.state().subnet).toBe(subnet);
     expect([podAdd(cluster, again, "b"), podAdd(cluster, again, "a")]).toEqual([b, a]);
-    expect(again.agent.podDel("a", cluster.now).ok).toBe(true);
+    expect(again.podDel("a", cluster.now).ok).toBe(true);
     again.drain(cluster.now);
     expect([...again.files.keys()].filter((path) => path.startsWith(FOLDER)).sort()).toEqual([
       `${FOLDER}${b}`,

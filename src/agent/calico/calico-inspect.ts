@@ -1,0 +1,71 @@
+// What `podloom get` shows of a Calico node.
+import { formatIpv4, formatPrefix, type Ipv4Addr } from "../../base/ipv4-addr.ts";
+import type { Instant } from "../../base/time.ts";
+import type { InspectNoun, InspectRows, LeaseRow } from "../../control/inspect.ts";
+import type { NetStack } from "../../stack/net-stack.ts";
+import type { Netns } from "../../stack/netns.ts";
+import type { AgentState } from "../agent-messages.ts";
+import { inspectFdb, inspectLinks, inspectNeigh, inspectNode, inspectRoutes } from "../inspect.ts";
+import type { Felix } from "./felix/felix.ts";
+
+export interface CalicoView {
+  readonly name: string;
+  readonly underlay: Ipv4Addr;
+  readonly stack: NetStack;
+  readonly host: Netns;
+  readonly felix: Felix;
+  /** BGP sessions that are up. */
+  readonly sessions: number;
+  readonly state: AgentState;
+  readonly ageUs: number;
+  readonly now: Instant;
+}
+
+export function inspectCalico<N extends InspectNoun>(noun: N, view: CalicoView): readonly InspectRows[N][] {
+  const { name, underlay, stack, host, felix, sessions, state, ageUs, now } = view;
+  const readers: { readonly [K in InspectNoun]: () => readonly InspectRows[K][] } = {
+    nodes: () => [
+      inspectNode(state, {
+        underlay,
+        backend: encapsulation(felix),
+        device: felix.ipip.device ?? felix.vtep,
+        peers: sessions,
+        routes: host.fib.dump("main").length,
+        drops: stack.drops,
+        ageUs,
+      }),
+    ],
+    pods: () => felix.endpoints.rows(),
+    leases: () => blockRows(view),
+    routes: () => inspectRoutes(name, stack),
+    neigh: () => inspectNeigh(name, stack),
+    fdb: () => inspectFdb(name, host, now),
+    links: () => inspectLinks(name, stack),
+  };
+  return readers[noun]();
+}
+
+/** How pods' packets leave the node, the carrier of IPIP included: never silently. */
+function encapsulation(felix: Felix): string {
+  const words: string[] = [];
+  if (felix.ipip.device !== undefined) words.push(`ipip/${felix.ipip.inUse()}`);
+  if (felix.vtep !== undefined) words.push("vxlan");
+  return words.length === 0 ? "none" : words.join(",");
+}
+
+/** Blocks: this node's first, then the others'. */
+function blockRows({ name, underlay, felix }: CalicoView): LeaseRow[] {
+  const own = felix.localBlocks().map((cidr) => ({ cidr, addr: underlay, backend: "local" }));
+  const others = felix
+    .routes()
+    .map(({ dst, nodeAddr, encap }) => ({ cidr: dst, addr: nodeAddr, backend: encap }));
+  others.sort((a, b) => a.cidr.addr - b.cidr.addr || a.cidr.len - b.cidr.len);
+  return [...own, ...others].map(({ cidr, addr, backend }, i) => ({
+    node: name,
+    subnet: formatPrefix(cidr),
+    publicIp: formatIpv4(addr),
+    backend,
+    own: i < own.length,
+    createRevision: 0,
+  }));
+}

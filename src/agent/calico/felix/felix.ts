@@ -1,0 +1,270 @@
+// Felix: what the store says, and what BIRD has heard, made into devices, routes and neighbours. Two methods, as all managers:
+// onUpdate collects, completeDeferredWork applies. What it needs of others comes out of poll. Specs on Calico §2.
+import { DropReason } from "../../../base/drop-reason.ts";
+import { formatPrefix, type Ipv4Addr, type Prefix } from "../../../base/ipv4-addr.ts";
+import { type Instant, NEVER, SEC_US } from "../../../base/time.ts";
+import { type L3Route, L3Routes } from "../../../control/calico/calc/l3-routes.ts";
+import { PoolTable } from "../../../control/calico/calc/pool-table.ts";
+import type { CalicoUpdate } from "../../../control/calico/calico-updates.ts";
+import type { FelixConfigurationSpec, IPPool, NodeResource } from "../../../control/calico/resources.ts";
+import type { NetDevice } from "../../../stack/net-device.ts";
+import type { NetStack } from "../../../stack/net-stack.ts";
+import type { Netns } from "../../../stack/netns.ts";
+import type { IpipCarrier } from "../../../tunnel/ipip-carrier.ts";
+import type { DatagramReceiver, Underlay } from "../../../tunnel/underlay.ts";
+import { RouteTable } from "../../route-table.ts";
+import type { KernelRouteChange } from "../bird/route-exporter.ts";
+import { ClusterRoutes, felixSwitch } from "./cluster-routes.ts";
+import { EndpointManager } from "./endpoint-manager.ts";
+import { IpipManager } from "./ipip-manager.ts";
+import { KernelRoutes } from "./kernel-routes.ts";
+import { LocalBlocks } from "./local-blocks.ts";
+import { type Mtus, mtusOf } from "./mtu.ts";
+import { VXLAN_DEVICE, VxlanManager } from "./vxlan-manager.ts";
+
+/** Which Calico is played. */
+export type CalicoVersion = "3.31" | "3.32" | "3.33";
+
+const VXLAN_PORT = 4789;
+const VXLAN_VNI = 4096;
+const ROUTE_REFRESH_US = 90 * SEC_US;
+/** Metric of a route to a pod, from 3.32 on. */
+const POD_METRIC = 1024;
+
+export interface FelixOptions {
+  readonly node: string;
+  readonly version: CalicoVersion;
+  readonly stack: NetStack;
+  readonly host: Netns;
+  readonly uplink: NetDevice;
+  readonly underlay: Ipv4Addr;
+  readonly underlayMtuBytes: number;
+  readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  /** Open this UDP port for VXLAN. */
+  readonly listen: (port: number) => void;
+}
+
+export class Felix {
+  /** Grows whenever {@link reachableBlocks} may have changed. */
+  reachableVersion = 0;
+  readonly pools = new PoolTable();
+  readonly endpoints: EndpointManager;
+  readonly ipip: IpipManager;
+  /** Felix's own routes: those to pods, and what it programs for the cluster. */
+  readonly #routes: RouteTable;
+  /** BIRD's. */
+  readonly #kernel: KernelRoutes;
+  readonly #options: FelixOptions;
+  readonly #l3: L3Routes;
+  readonly #blocks: LocalBlocks;
+  readonly #cluster: ClusterRoutes;
+  /** By name, to tell the VTEP when it comes. */
+  readonly #nodes = new Map<string, NodeResource>();
+  readonly #configs = new Map<string, FelixConfigurationSpec>();
+  #vxlan: VxlanManager | undefined;
+  #vxlanAsked = false;
+  #vxlanAddr: Ipv4Addr | undefined;
+  #refreshAt: Instant = NEVER;
+  /** The complaints of the last work, so that what stays wrong is told once. */
+  #complaints = "";
+
+  constructor(options: FelixOptions) {
+    const { node, version, stack, host, uplink } = options;
+    this.#options = options;
+    this.#routes = new RouteTable({
+      host,
+      owns: ({ proto, dev }) => proto === "felix" || dev?.name.startsWith("cali") === true,
+    });
+    this.#kernel = new KernelRoutes(host);
+    this.endpoints = new EndpointManager({
+      node,
+      stack,
+      host,
+      routeMetric: version === "3.31" ? 0 : POD_METRIC,
+      keepRoute: (addr, spec) => {
+        if (spec === undefined) this.#routes.del({ dst: { addr, len: 32 }, metric: this.#podMetric });
+        else this.#routes.replace(spec);
+      },
+    });
+    this.ipip = new IpipManager({
+      node,
+      stack,
+      host,
+      underlayMtuBytes: options.underlayMtuBytes,
+      log: options.log,
+    });
+    this.#l3 = new L3Routes(node);
+    this.#blocks = new LocalBlocks(this.#routes);
+    this.#cluster = new ClusterRoutes({ routes: this.#routes, uplink, tunnel: () => this.ipip.device });
+  }
+
+  get config(): FelixConfigurationSpec {
+    return { ...this.#configs.get("default"), ...this.#configs.get(`node.${this.#options.node}`) };
+  }
+
+  get mtus(): Mtus {
+    return mtusOf(this.#options.underlayMtuBytes, this.pools.values(), this.config);
+  }
+
+  /** The VTEP, while there is one. */
+  get vtep(): NetDevice | undefined {
+    return this.#vxlan?.device;
+  }
+
+  /** Blocks that are this node's. */
+  localBlocks(): readonly Prefix[] {
+    return this.#blocks.blocks();
+  }
+
+  onUpdate(update: CalicoUpdate): void {
+    this.#l3.onUpdate(update);
+    this.#blocks.onUpdate(update);
+    if (update.t !== "resource") return;
+    const { name, value } = update;
+    if (update.kind === "IPPool") this.pools.replace(name, value as IPPool | undefined);
+    else if (update.kind === "Node") this.#onNode(name, value as NodeResource | undefined);
+    else if (update.kind === "FelixConfiguration") {
+      if (value?.kind === "FelixConfiguration") this.#configs.set(name, value.spec);
+      else this.#configs.delete(name);
+    }
+  }
+
+  /** The way to every block that is not ours, and to addresses that others have borrowed. */
+  routes(): L3Route[] {
+    return [...this.#l3.dump()];
+  }
+
+  /** Blocks, and borrowed addresses, behind a node. */
+  blocksBehind(nodeAddr: Ipv4Addr): Prefix[] {
+    return this.routes().flatMap((route) => (route.nodeAddr === nodeAddr ? [route.dst] : []));
+  }
+
+  /** Of all that stands in blocks and that we know a node of, what there is a route to; own blocks included. Sorted. */
+  reachableBlocks(): string[] {
+    const routed = new Set<string>();
+    for (const dst of this.#kernel.destinations()) routed.add(formatPrefix(dst));
+    for (const { dst, type } of this.#routes.dump()) if (type !== "blackhole") routed.add(formatPrefix(dst));
+    const reachable = this.localBlocks().map(formatPrefix);
+    for (const { dst } of this.#l3.dump()) {
+      const text = formatPrefix(dst);
+      if (routed.has(text)) reachable.push(text);
+    }
+    return reachable.sort();
+  }
+
+  /** A route that BIRD wants in the kernel, or wants there no more. */
+  kernelRoute(change: KernelRouteChange): void {
+    this.#kernel.change(change);
+    this.reachableVersion++;
+  }
+
+  /** BIRD has said all its routes: others of its are an earlier life's. */
+  sweep(now: Instant): void {
+    this.#kernel.resync(now);
+  }
+
+  /** tunl0 has this address; undefined: there is no tunl0. */
+  setIpipTunnel(addr: Ipv4Addr | undefined, now: Instant): void {
+    this.ipip.configure(addr, this.mtus.ipipBytes, now);
+    this.#cluster.refresh();
+    this.#kernel.devicesChanged();
+  }
+
+  /** vxlan.calico has this address; undefined: there is none. */
+  setVxlanTunnel(addr: Ipv4Addr | undefined, now: Instant): void {
+    this.#vxlanAddr = addr;
+    if (addr === undefined) {
+      this.#vxlan?.close(now);
+      this.#vxlan = undefined;
+      this.reachableVersion++;
+    } else if (this.#vxlan !== undefined) this.#vxlan.configure(addr, now);
+    else if (!this.#vxlanAsked) {
+      this.#vxlanAsked = true;
+      this.#options.listen(this.vxlanPort);
+    }
+  }
+
+  get vxlanPort(): number {
+    return this.config.vxlanPort ?? VXLAN_PORT;
+  }
+
+  /** The port that `listen` asked for is open. Its datagrams go to what this answers, for as long as there is a VTEP. */
+  vxlanOpened(underlay: Underlay, now: Instant): DatagramReceiver {
+    const make = (at: Instant): VxlanManager | undefined => this.#vxlan ?? this.#makeVxlan(underlay, at);
+    make(now);
+    return {
+      receive: (pkt, src, srcPort, at) => {
+        const vxlan = this.#vxlanAddr === undefined ? undefined : make(at);
+        if (vxlan === undefined) this.#options.stack.drop(pkt, DropReason.NO_SOCKET, at);
+        else vxlan.receive(pkt, src, srcPort, at);
+      },
+    };
+  }
+
+  /** A way for IPIP has opened. */
+  ipipOpened(way: IpipCarrier): void {
+    this.ipip.opened(way);
+  }
+
+  /** Applies what has come. */
+  completeDeferredWork(now: Instant): void {
+    const { node, version } = this.#options;
+    const changes = this.#l3.flush();
+    if (changes.replaced.length + changes.deleted.length > 0) this.reachableVersion++;
+    this.#vxlan?.onRoutes(changes);
+    const complaints = this.#vxlan?.completeDeferredWork(now) ?? [];
+    this.#cluster.setSwitch(felixSwitch(version, this.config));
+    this.#cluster.onRoutes(changes);
+    this.#blocks.completeDeferredWork();
+    complaints.push(...this.#routes.apply(now), ...this.#kernel.apply(now));
+    const told = complaints.join("; ");
+    if (told !== this.#complaints && told !== "") this.#options.log("warn", `${node}: ${told}`);
+    this.#complaints = told;
+    if (this.#refreshAt === NEVER) this.#refreshAt = now + ROUTE_REFRESH_US;
+  }
+
+  /** Restores what somebody has changed behind our back. */
+  tick(now: Instant): void {
+    if (now < this.#refreshAt) return;
+    this.#refreshAt = now + ROUTE_REFRESH_US;
+    for (const table of [this.#routes, this.#kernel]) {
+      const { restored, removed } = table.resync(now);
+      if (restored + removed === 0) continue;
+      this.#options.log("warn", `route refresh: ${restored} restored, ${removed} foreign ones removed`);
+    }
+  }
+
+  nextDeadline(): Instant {
+    return this.#refreshAt;
+  }
+
+  get #podMetric(): number {
+    return this.#options.version === "3.31" ? 0 : POD_METRIC;
+  }
+
+  #onNode(name: string, node: NodeResource | undefined): void {
+    if (node === undefined) this.#nodes.delete(name);
+    else this.#nodes.set(name, node);
+    this.#vxlan?.onNode(name, node);
+    this.ipip.onNode(name, node);
+  }
+
+  /** A VTEP that comes late is told all that is known. */
+  #makeVxlan(underlay: Underlay, now: Instant): VxlanManager | undefined {
+    const addr = this.#vxlanAddr;
+    if (addr === undefined) return undefined;
+    const { node, stack, host, uplink } = this.#options;
+    const vni = this.config.vxlanVNI ?? VXLAN_VNI;
+    const mtuBytes = this.mtus.vxlanBytes;
+    const vxlan = new VxlanManager(
+      { node, stack, host, uplink, routes: this.#routes, vni, mtuBytes },
+      underlay,
+    );
+    this.#vxlan = vxlan;
+    vxlan.configure(addr, now);
+    for (const [name, resource] of this.#nodes) vxlan.onNode(name, resource);
+    vxlan.onRoutes({ replaced: [...this.#l3.dump()], deleted: [] });
+    this.#options.log("info", `${VXLAN_DEVICE} listens on UDP port ${underlay.port}, VNI ${vni}`);
+    return vxlan;
+  }
+}

@@ -1,0 +1,72 @@
+// The routes that BIRD's kernel protocol wants, in the kernel. A route by a device that is not there yet waits for it.
+import { formatPrefix, type Prefix } from "../../../base/ipv4-addr.ts";
+import type { Instant } from "../../../base/time.ts";
+import type { Netns } from "../../../stack/netns.ts";
+import type { RouteSpec } from "../../../stack/route.ts";
+import { type ResyncCount, RouteTable } from "../../route-table.ts";
+import type { KernelRoute, KernelRouteChange } from "../bird/route-exporter.ts";
+
+export class KernelRoutes {
+  readonly #host: Netns;
+  readonly #table: RouteTable;
+  readonly #wanted = new Map<string, KernelRoute>();
+  /** Wanted, and without a device. */
+  readonly #waiting = new Set<string>();
+
+  constructor(host: Netns) {
+    this.#host = host;
+    this.#table = new RouteTable({ host, owns: ({ proto }) => proto === "bird" });
+  }
+
+  /** Destinations of routes that lead somewhere. */
+  *destinations(): Iterable<Prefix> {
+    for (const { type, dst } of this.#wanted.values()) if (type === "unicast") yield dst;
+  }
+
+  change(change: KernelRouteChange): void {
+    if (change.t === "replace") {
+      this.#wanted.set(formatPrefix(change.route.dst), change.route);
+      this.#put(change.route);
+      return;
+    }
+    const key = formatPrefix(change.dst);
+    this.#wanted.delete(key);
+    this.#waiting.delete(key);
+    this.#table.del({ dst: change.dst });
+  }
+
+  /** A device has come or gone. */
+  devicesChanged(): void {
+    for (const route of this.#wanted.values()) if (route.dev !== undefined) this.#put(route);
+  }
+
+  /** @returns what the kernel refuses, one complaint a route */
+  apply(now: Instant): string[] {
+    return this.#table.apply(now);
+  }
+
+  resync(now: Instant): ResyncCount {
+    return this.#table.resync(now);
+  }
+
+  #put(route: KernelRoute): void {
+    const key = formatPrefix(route.dst);
+    const spec = this.#specOf(route);
+    if (spec === undefined) {
+      this.#waiting.add(key);
+      this.#table.del({ dst: route.dst });
+      return;
+    }
+    this.#waiting.delete(key);
+    this.#table.replace(spec);
+  }
+
+  /** Of several next hops the first counts: this kernel knows no multipath routes. */
+  #specOf({ dst, type, nextHops, dev: name, onlink }: KernelRoute): RouteSpec | undefined {
+    if (type === "blackhole") return { dst, type, proto: "bird" };
+    const dev = name === undefined ? undefined : this.#host.device(name);
+    const [via] = nextHops;
+    if (dev === undefined || !dev.up || via === undefined) return undefined;
+    return { dst, via, dev, onlink, proto: "bird" };
+  }
+}

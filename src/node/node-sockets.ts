@@ -1,0 +1,114 @@
+// The sockets of one node, opened and closed as its agent asks.
+import type { NodeAgent } from "../agent/node-agent.ts";
+import { formatIpv4, type Ipv4Addr } from "../base/ipv4-addr.ts";
+import type { Instant } from "../base/time.ts";
+import type { Clock } from "../io/clock.ts";
+import type { CarrierMap } from "../io/host-address.ts";
+import { PodloomError } from "../io/podloom-error.ts";
+import { UdpUnderlay } from "../io/udp-underlay.ts";
+import { NodeBgp } from "./node-bgp.ts";
+
+export interface NodeSocketsOptions {
+  readonly agent: NodeAgent;
+  readonly carriers: CarrierMap;
+  readonly clock: Clock;
+  /** Lets `act` change the agent, and carries out what follows. */
+  readonly change: (act: (agent: NodeAgent, now: Instant) => void) => void;
+  /** Datagrams are with the agent. */
+  readonly arrived: () => void;
+  /** Why the agent will say that it ends, with its code and remedy. */
+  readonly onFailure: (failure: PodloomError) => void;
+  /** Nothing can be sent to `dst`. */
+  readonly onUncarried: (dst: Ipv4Addr, error: PodloomError) => void;
+}
+
+export class NodeSockets {
+  readonly #options: NodeSocketsOptions;
+  readonly #underlays = new Map<string, UdpUnderlay>();
+  #bgp: NodeBgp | undefined;
+  /** Settles when every speaker that was told to stop has closed its sockets. */
+  #bgpStopped: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: NodeSocketsOptions) {
+    this.#options = options;
+  }
+
+  /** Opens a UDP port; the agent is told how that went. */
+  listen(local: Ipv4Addr, port: number): void {
+    const { agent, carriers, clock, change, arrived, onUncarried } = this.#options;
+    UdpUnderlay.open({ local, port, carriers, ctx: agent.stack, clock, wake: arrived, onUncarried }).then(
+      (underlay) => {
+        if (this.#closed) {
+          void underlay.close();
+          return;
+        }
+        this.#underlays.set(keyOf(local, port), underlay);
+        change((_, now) => underlay.attach(agent.portOpened(port, underlay, now)));
+      },
+      (thrown: unknown) => {
+        const { message } = this.#failed(thrown);
+        change((_, now) => agent.portFailed(port, message, now));
+      },
+    );
+  }
+
+  unlisten(local: Ipv4Addr, port: number): void {
+    const key = keyOf(local, port);
+    void this.#underlays.get(key)?.close();
+    this.#underlays.delete(key);
+  }
+
+  /** Drives the agent's speaker, once the one before has left its port. */
+  startBgp(port: number): void {
+    const { agent, carriers, clock, change } = this.#options;
+    const { bgp } = agent;
+    if (bgp === undefined) return;
+    const node = new NodeBgp({
+      bgp,
+      port,
+      carriers,
+      clock,
+      onOutput: (output) => change((_, now) => agent.onSpeakerOutput(output, now)),
+    });
+    this.#bgp = node;
+    this.#bgpStopped
+      .then(() => node.start())
+      .catch((thrown: unknown) => {
+        const { message } = this.#failed(thrown);
+        change((_, now) => agent.bgpFailed(message, now));
+      });
+  }
+
+  /** The speaker has been changed. */
+  turnBgp(): void {
+    this.#bgp?.turn();
+  }
+
+  stopBgp(silent: boolean): void {
+    const bgp = this.#bgp;
+    if (bgp === undefined) return;
+    this.#bgp = undefined;
+    this.#bgpStopped = this.#bgpStopped.then(() => bgp.stop(silent));
+  }
+
+  /** Resolves when no socket is left. Never rejects. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.stopBgp(false);
+    await Promise.all([
+      this.#bgpStopped,
+      ...[...this.#underlays.values()].map((underlay) => underlay.close()),
+    ]);
+  }
+
+  #failed(thrown: unknown): PodloomError {
+    if (!(thrown instanceof PodloomError)) throw thrown;
+    this.#options.onFailure(thrown);
+    return thrown;
+  }
+}
+
+function keyOf(local: Ipv4Addr, port: number): string {
+  return `${formatIpv4(local)}:${port}`;
+}

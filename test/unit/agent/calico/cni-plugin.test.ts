@@ -1,0 +1,225 @@
+// CNI ADD and DEL: what is asked in which order, and what is left when a step fails.
+import { beforeEach, expect, test } from "vitest";
+import type { CniAnswer, CniOutput } from "../../../../src/agent/calico/cni-messages.ts";
+import { CniPlugin } from "../../../../src/agent/calico/cni-plugin.ts";
+import { EndpointManager } from "../../../../src/agent/calico/felix/endpoint-manager.ts";
+import { readPodRecords } from "../../../../src/agent/calico/pod-record.ts";
+import { formatIpv4, ipv4 } from "../../../../src/base/ipv4-addr.ts";
+import { SeededRng } from "../../../../src/base/rng.ts";
+import { SEC_US } from "../../../../src/base/time.ts";
+import type { IpamRequest } from "../../../../src/control/calico/ipam/ipam-messages.ts";
+import { NetStack } from "../../../../src/stack/net-stack.ts";
+import { PacketPool } from "../../../../src/stack/packet-pool.ts";
+
+const ADDR = ipv4("192.168.18.64");
+
+/** A plugin, and a cluster that the test plays. */
+class World {
+  readonly pool = new PacketPool(10, true);
+  readonly stack = new NetStack({ rng: new SeededRng(1), pool: this.pool });
+  readonly host = this.stack.addNetns("");
+  readonly endpoints: EndpointManager;
+  readonly plugin: CniPlugin;
+  readonly files: Map<string, string>;
+  now = 1_000_000;
+  /** What was asked, the last word of each. */
+  readonly asked: string[] = [];
+  done: Extract<CniOutput, { t: "done" }>["result"] | undefined;
+  /** What goes wrong: by the question's word. */
+  fault: Readonly<Record<string, string>> = {};
+
+  constructor(files = new Map<string, string>()) {
+    this.files = files;
+    this.endpoints = new EndpointManager({
+      node: "node-1",
+      stack: this.stack,
+      host: this.host,
+      routeMetric: 0,
+      keepRoute: (addr, spec) => {
+        if (spec === undefined) this.host.delRoute({ dst: { addr, len: 32 } }, this.now);
+        else this.host.addRoute(spec, this.now);
+      },
+    });
+    this.plugin = new CniPlugin({
+      node: "node-1",
+      rng: new SeededRng(2),
+      endpoints: this.endpoints,
+      files: new Map(files),
+      podMtuBytes: () => 1480,
+      wallMs: () => Date.UTC(2026, 5, 1),
+    });
+  }
+
+  drain(): void {
+    for (let output = this.plugin.poll(); output !== undefined; output = this.plugin.poll())
+      this.#perform(output);
+  }
+
+  #perform(output: CniOutput): void {
+    switch (output.t) {
+      case "putFile":
+        this.files.set(output.path, output.text);
+        return;
+      case "delFile":
+        this.files.delete(output.path);
+        return;
+      case "done":
+        this.done = output.result;
+        return;
+      case "log":
+        return;
+      default:
+        this.plugin.handle(this.#answer(output), this.now);
+    }
+  }
+
+  #answer(output: Extract<CniOutput, { t: "ipam" | "putEndpoint" | "delEndpoint" }>): CniAnswer {
+    const { task } = output;
+    const word = output.t === "ipam" ? output.request.t : output.t;
+    this.asked.push(word);
+    const error = this.fault[word];
+    if (output.t !== "ipam") return { t: "written", task, error };
+    const failed = error === undefined ? undefined : ({ code: "noAddresses", message: error } as const);
+    return {
+      t: "ipam",
+      task,
+      answer: { addrs: failed === undefined ? [addressFor(output.request)] : [], error: failed },
+    };
+  }
+}
+
+function addressFor(request: IpamRequest): number {
+  return request.t === "assignIp" ? request.addr : ADDR;
+}
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+
+function add(name: string, ip?: string): void {
+  world.plugin.add(1, { name, ip: ip === undefined ? undefined : ipv4(ip), namespace: "shop" }, world.now);
+  world.drain();
+}
+
+function del(name: string): void {
+  world.plugin.del(2, name, world.now);
+  world.drain();
+}
+
+test("an address, the endpoint, the pod; back in the other order, and nothing is left", () => {
+  add("web-0");
+  expect(world.done).toMatchObject({
+    ok: true,
+    value: { ip: "192.168.18.64", namespace: "shop", mtu: 1480 },
+  });
+  expect(world.asked.splice(0)).toEqual(["autoAssign", "putEndpoint"]);
+  expect([...world.files.keys()]).toEqual(["var/lib/calico/pods/web-0.json"]);
+  del("web-0");
+  expect(world.done).toMatchObject({ ok: true, value: { name: "web-0" } });
+  expect(world.asked).toEqual(["delEndpoint", "releaseByHandle"]);
+  expect([world.files.size, world.endpoints.size]).toEqual([0, 0]);
+});
+
+test("what the endpoint says", () => {
+  world.plugin.add(1, { name: "web-0", ip: undefined, namespace: "shop" }, world.now);
+  const request = world.plugin.poll() as Extract<CniOutput, { t: "ipam" }>;
+  expect(request.request).toMatchObject({
+    t: "autoAssign",
+    host: "node-1",
+    handle: expect.stringMatching(/^k8s-pod-network\.[0-9a-f]{64}$/),
+    attributes: { namespace: "shop", node: "node-1", pod: "web-0", timestamp: "2026-06-01T00:00:00Z" },
+  });
+  world.plugin.handle(
+    { t: "ipam", task: request.task, answer: { addrs: [ADDR], error: undefined } },
+    world.now,
+  );
+  expect(world.plugin.poll()).toMatchObject({
+    t: "putEndpoint",
+    endpoint: {
+      metadata: { name: "node--1-k8s-web--0-eth0", namespace: "shop" },
+      spec: {
+        ipNetworks: [`${formatIpv4(ADDR)}/32`],
+        interfaceName: expect.stringMatching(/^cali[0-9a-f]{11}$/),
+      },
+    },
+  });
+});
+
+test.each([
+  ["autoAssign", "No IPs available", ["autoAssign"]],
+  ["putEndpoint", "the store refuses", ["autoAssign", "putEndpoint", "delEndpoint", "releaseByHandle"]],
+])("when %s fails, the pod is refused with the reason and everything is given back", (word, error, asked) => {
+  world.fault = { [word]: error };
+  add("web");
+  expect(world.done).toEqual({ ok: false, error });
+  expect(world.asked).toEqual(asked);
+  expect([world.files.size, world.endpoints.size]).toEqual([0, 0]);
+  world.fault = {};
+  add("web");
+  expect(world.done).toMatchObject({ ok: true });
+});
+
+test("an address that another pod of the node has is given back", () => {
+  add("a", "192.168.18.64");
+  add("b", "192.168.18.64");
+  expect(world.done).toEqual({ ok: false, error: expect.stringContaining("another pod has the address") });
+  expect(world.asked.slice(-2)).toEqual(["delEndpoint", "releaseByHandle"]);
+  expect(world.endpoints.names()).toEqual(["a"]);
+});
+
+test("a DEL that the store does not take is told, remembered over a restart, and done when it can be", () => {
+  add("web");
+  world.fault = { delEndpoint: "the store is away" };
+  del("web");
+  expect(world.done).toEqual({ ok: false, error: expect.stringContaining("it will be tried again") });
+  expect(readPodRecords(world.files)).toMatchObject([{ pod: "web", deleting: true }]);
+  expect(world.endpoints.size).toBe(0);
+  add("web");
+  expect(world.done).toEqual({ ok: false, error: 'pod "web" exists already' });
+  world = new World(world.files);
+  world.fault = { releaseByHandle: "the store is away" };
+  world.plugin.restore(world.now);
+  world.drain();
+  expect(world.files.size).toBe(1);
+  world.fault = {};
+  world.now += 60 * SEC_US;
+  world.plugin.tick(world.now);
+  world.drain();
+  expect(world.files.size).toBe(0);
+  add("web");
+  expect(world.done).toMatchObject({ ok: true });
+});
+
+test("pods come back with their addresses and MACs before anybody has been asked", () => {
+  add("web");
+  const before = world.endpoints.rows();
+  world = new World(world.files);
+  world.plugin.restore(world.now);
+  expect(world.endpoints.rows()).toEqual(before);
+  expect(world.asked).toEqual([]);
+});
+
+test.each([
+  ["Web", "is not a pod name"],
+  ["", "is not a pod name"],
+])("the name %j is refused", (name, error) => {
+  add(name);
+  expect(world.done).toEqual({ ok: false, error: expect.stringContaining(error) });
+});
+
+test("hostile records are ignored", () => {
+  const files = new Map([
+    ["var/lib/calico/pods/a.json", "{"],
+    ["var/lib/calico/pods/b.json", '{"pod":"b"}'],
+    [
+      "var/lib/calico/pods/c.json",
+      '{"pod":"d","namespace":"x","containerId":"1","ip":"10.0.0.1","mac":"02:00:00:00:00:01"}',
+    ],
+    [
+      "etc/other.json",
+      '{"pod":"other","namespace":"x","containerId":"1","ip":"10.0.0.1","mac":"02:00:00:00:00:01"}',
+    ],
+  ]);
+  expect(readPodRecords(files)).toEqual([]);
+});
