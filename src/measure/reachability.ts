@@ -87,7 +87,9 @@ export async function measureReachability(
       options.signal?.throwIfAborted();
       const [from, targets] = next;
       const { count, intervalMs, timeoutMs } = options;
-      await prober.probe(greeting(from, targets, timeoutMs));
+      for (const greeted of greetings(from, targets)) {
+        await prober.probe({ pod: from.name, targets: greeted, count: 1, intervalMs: 0, timeoutMs });
+      }
       const request = { pod: from.name, targets: targets.map((to) => to.ip), count, intervalMs, timeoutMs };
       const results = await prober.probe(request);
       collect(from, targets, results, count, pairs, samples);
@@ -113,12 +115,15 @@ export async function measureReachability(
 }
 
 /**
- * One lone ping, which resolves the pod's gateway and counts for nothing: a neighbour that is being resolved keeps three
- * packets, as Linux does, so that many first packets at once would lose all others.
+ * Lone pings that count for nothing: one, which resolves the pod's gateway, then one to each other node, which resolves the next hops
+ * between nodes. A neighbour that is being resolved keeps three packets, as Linux does, so that many first packets at once would
+ * lose all others.
  */
-function greeting(from: PodAddress, targets: readonly PodAddress[], timeoutMs: number): ProbeArgs {
-  const far = targets.find((to) => to.node !== from.node) ?? targets[0];
-  return { pod: from.name, targets: far === undefined ? [] : [far.ip], count: 1, intervalMs: 0, timeoutMs };
+function greetings(from: PodAddress, targets: readonly PodAddress[]): (readonly string[])[] {
+  const byNode = new Map<string, string>();
+  for (const to of targets) if (to.node !== from.node && !byNode.has(to.node)) byNode.set(to.node, to.ip);
+  const [first, ...others] = byNode.size > 0 ? byNode.values() : targets.slice(0, 1).map(({ ip }) => ip);
+  return [first === undefined ? [] : [first], others].filter((greeted) => greeted.length > 0);
 }
 
 function collect(

@@ -118,6 +118,7 @@ export class NodeDriver {
     this.agent = deps.agent;
     this.#sockets = new NodeSockets({
       agent: this.agent,
+      local: config.address,
       carriers,
       clock: deps.clock,
       change: (act) => this.change(act),
@@ -295,7 +296,7 @@ export class NodeDriver {
         this.#sockets.unlisten(output.local, output.port);
         return;
       case "openRawIp":
-        this.change((agent, now) => agent.rawIpFailed("raw sockets are not there yet", now));
+        this.#sockets.openRawIp();
         return;
       case "bgpStart":
         this.#sockets.startBgp(output.port);
@@ -378,7 +379,7 @@ export class NodeDriver {
 
   /** Answers whether everything closed in time. */
   async #close(): Promise<boolean> {
-    const closing = [this.#store?.close(), this.#sockets.close()];
+    const closing = [this.#store?.close() ?? Promise.resolve(), this.#sockets.close()];
     const closed = Promise.allSettled(closing).then(() => true);
     const bound = new Promise<false>((resolve) => setTimeout(() => resolve(false), CLOSE_BOUND_MS).unref());
     return await Promise.race([closed, bound]);

@@ -5,11 +5,14 @@ import type { Instant } from "../base/time.ts";
 import type { Clock } from "../io/clock.ts";
 import type { CarrierMap } from "../io/host-address.ts";
 import { PodloomError } from "../io/podloom-error.ts";
+import type { RawIp } from "../io/raw-ip.ts";
 import { UdpUnderlay } from "../io/udp-underlay.ts";
 import { NodeBgp } from "./node-bgp.ts";
 
 export interface NodeSocketsOptions {
   readonly agent: NodeAgent;
+  /** The node's address. */
+  readonly local: Ipv4Addr;
   readonly carriers: CarrierMap;
   readonly clock: Clock;
   /** Lets `act` change the agent, and carries out what follows. */
@@ -25,6 +28,7 @@ export interface NodeSocketsOptions {
 export class NodeSockets {
   readonly #options: NodeSocketsOptions;
   readonly #underlays = new Map<string, UdpUnderlay>();
+  #raw: RawIp | undefined;
   #bgp: NodeBgp | undefined;
   /** Settles when every speaker that was told to stop has closed its sockets. */
   #bgpStopped: Promise<void> = Promise.resolve();
@@ -57,6 +61,23 @@ export class NodeSockets {
     const key = keyOf(local, port);
     void this.#underlays.get(key)?.close();
     this.#underlays.delete(key);
+  }
+
+  /** Opens a raw socket for IP protocol 4, if this process may; the agent is told how that went. */
+  openRawIp(): void {
+    const { agent, carriers, clock, change, arrived, onUncarried, local } = this.#options;
+    import("../io/raw-ip.ts")
+      .then(({ RawIp }) => {
+        if (this.#closed) return;
+        const raw = RawIp.open({ local, carriers, ctx: agent.stack, clock, wake: arrived, onUncarried });
+        this.#raw = raw;
+        change((_, now) => raw.attach(agent.rawIpOpened(raw, now)));
+      })
+      .catch((thrown: unknown) => {
+        if (!(thrown instanceof PodloomError)) throw thrown;
+        const { message, remedy } = thrown;
+        change((_, now) => agent.rawIpFailed(remedy === undefined ? message : `${message}. ${remedy}`, now));
+      });
   }
 
   /** Drives the agent's speaker, once the one before has left its port. */
@@ -98,6 +119,7 @@ export class NodeSockets {
     this.stopBgp(false);
     await Promise.all([
       this.#bgpStopped,
+      this.#raw?.close() ?? Promise.resolve(),
       ...[...this.#underlays.values()].map((underlay) => underlay.close()),
     ]);
   }

@@ -2,6 +2,7 @@ import { BirdManager, type BirdOutput } from "../../src/agent/calico/bird/bird-m
 import type { TimerProfile } from "../../src/agent/calico/bird/bird-timers.ts";
 import { formatIpv4, type Ipv4Addr, ipv4, parseIpv4, prefix } from "../../src/base/ipv4-addr.ts";
 import { SeededRng } from "../../src/base/rng.ts";
+import { SEC_US } from "../../src/base/time.ts";
 import type { CalicoVersion } from "../../src/control/calico/calc/desired-peer.ts";
 import type { CalicoUpdate } from "../../src/control/calico/calico-updates.ts";
 import type { CalicoKind, ResourceOf } from "../../src/control/calico/resources.ts";
@@ -58,8 +59,10 @@ export class BirdNode {
   readonly sim: SimSpeaker;
   readonly kernel: Map<string, string>;
   readonly logs: string[] = [];
-  /** Every change of the kernel's table: what was lost, and when. */
-  readonly lost: { readonly dst: string; readonly at: number }[] = [];
+  /** Routes that were in the kernel and came back, and after how many seconds. */
+  readonly gaps: { readonly dst: string; readonly sec: number }[] = [];
+  /** Those that are away, and since when. */
+  readonly lost = new Map<string, number>();
   readonly #world: BirdWorld;
   #started = false;
 
@@ -144,12 +147,17 @@ export class BirdNode {
       type === "blackhole"
         ? "blackhole"
         : `via ${nextHops.map(formatIpv4).join(",")} dev ${dev}${onlink ? " onlink" : ""}`;
-    this.kernel.set(dstText(dst), text);
+    const key = dstText(dst);
+    this.kernel.set(key, text);
+    const since = this.lost.get(key);
+    if (since === undefined) return;
+    this.lost.delete(key);
+    this.gaps.push({ dst: key, sec: (this.#world.cluster.now - since) / SEC_US });
   }
 
   #lose(dst: string): void {
     this.kernel.delete(dst);
-    this.lost.push({ dst, at: this.#world.cluster.now });
+    this.lost.set(dst, this.#world.cluster.now);
   }
 }
 
@@ -188,6 +196,14 @@ export class BirdWorld {
       IN_SYNC,
     );
     return node;
+  }
+
+  /** A pulled cable: nothing comes of the node any more, and nobody is told. */
+  silence(name: string): void {
+    const { sim } = this.node(name);
+    for (const { connection } of sim.conns.values()) connection.cut = true;
+    sim.dead = true;
+    this.cluster.nodes.delete(sim.addr);
   }
 
   node(name: string): BirdNode {

@@ -1,11 +1,11 @@
 // TCP MD5 signatures. Read RFC 2385 and tcp(7), TCP_MD5SIG, first. The kernel signs and checks; it is told the password of a
 // neighbour by a socket option, which Node cannot set. So the option is set through the optional package koffi: on a
 // listening socket any time, on a dialling one before it connects, for which the socket is made here and given to Node.
-import { createRequire } from "node:module";
 import { constants, endianness } from "node:os";
 import { parseIpv4 } from "../../base/ipv4-addr.ts";
 import { encodeUtf8 } from "../../base/utf8.ts";
-import { messageOf, PodloomError } from "../podloom-error.ts";
+import { errnoName, findKoffi, type Koffi, type NativeFunction, type NativeNeed } from "../native-library.ts";
+import { PodloomError } from "../podloom-error.ts";
 
 /** Longest password in octets: TCP_MD5SIG_MAXKEYLEN. */
 export const PASSWORD_BYTES_MAX = 80;
@@ -21,34 +21,20 @@ const MD5SIG_BYTES = 216;
 const KEY_LEN_AT = 130;
 const KEY_AT = 136;
 
-/** The numbers above are not those of every Linux. */
-const ARCHITECTURES: readonly string[] = [
-  "x64",
-  "arm64",
-  "arm",
-  "ia32",
-  "ppc64",
-  "s390x",
-  "riscv64",
-  "loong64",
-];
+const NEED: NativeNeed = {
+  code: "PL_BGP_MD5",
+  what: "BGP passwords (TCP MD5 signatures)",
+  without: "run the sessions without passwords",
+};
 
-/** As much of koffi as is used. */
-interface Koffi {
-  load(path: null): { func(declaration: string): (...args: readonly unknown[]) => number };
-  errno(): number;
-}
-
-/** Not an import: bundlers would look for the package, and so would a start without passwords. */
-const requirePackage = createRequire(import.meta.url);
 let loaded: TcpMd5 | undefined;
 
 /** Sets passwords on sockets. @rfc 2385#2 */
 export class TcpMd5 {
   readonly #koffi: Koffi;
-  readonly #socket: (...args: readonly unknown[]) => number;
-  readonly #setsockopt: (...args: readonly unknown[]) => number;
-  readonly #close: (...args: readonly unknown[]) => number;
+  readonly #socket: NativeFunction;
+  readonly #setsockopt: NativeFunction;
+  readonly #close: NativeFunction;
 
   /**
    * The one of this process.
@@ -56,7 +42,7 @@ export class TcpMd5 {
    * @throws PodloomError PL_BGP_MD5 where TCP MD5 signatures cannot be had
    */
   static load(this: void): TcpMd5 {
-    loaded ??= new TcpMd5(findKoffi(process.platform, process.arch, () => requirePackage("koffi")));
+    loaded ??= new TcpMd5(findKoffi(NEED));
     return loaded;
   }
 
@@ -108,32 +94,6 @@ export class TcpMd5 {
   }
 }
 
-/**
- * The package, or why there is none.
- *
- * @param load answers the package, or throws
- * @throws PodloomError PL_BGP_MD5
- */
-export function findKoffi(platform: string, arch: string, load: () => unknown): Koffi {
-  const without = "run the sessions without passwords";
-  if (platform !== "linux" || !ARCHITECTURES.includes(arch)) {
-    throw new PodloomError(
-      "PL_BGP_MD5",
-      `BGP passwords (TCP MD5 signatures) work on Linux only, and not on ${platform} ${arch}`,
-      { remedy: `Use Linux, or ${without}.` },
-    );
-  }
-  try {
-    return load() as Koffi;
-  } catch (cause) {
-    throw new PodloomError(
-      "PL_BGP_MD5",
-      `BGP passwords (TCP MD5 signatures) need the optional package koffi, which cannot be loaded: ${firstLine(cause)}`,
-      { remedy: `Install it where podloom is installed (npm install koffi), or ${without}.`, cause },
-    );
-  }
-}
-
 function refusal(host: string, errno: number): PodloomError {
   const { ENOPROTOOPT, ENOMEM, EPERM, EMFILE } = constants.errno;
   const remedy = new Map([
@@ -142,10 +102,13 @@ function refusal(host: string, errno: number): PodloomError {
     [EPERM, "The kernel forbids MD5 (FIPS mode): run the sessions without passwords."],
     [EMFILE, "The process has too many files open: raise its limit (ulimit -n)."],
   ]).get(errno);
-  const name = Object.entries(constants.errno).find(([, value]) => value === errno)?.[0] ?? `error ${errno}`;
-  return new PodloomError("PL_BGP_MD5", `the kernel does not take the BGP password for ${host}: ${name}`, {
-    remedy,
-  });
+  return new PodloomError(
+    "PL_BGP_MD5",
+    `the kernel does not take the BGP password for ${host}: ${errnoName(errno)}`,
+    {
+      remedy,
+    },
+  );
 }
 
 /** A `struct tcp_md5sig`, in the machine's own byte order but for the address. */
@@ -169,8 +132,4 @@ function md5sig(host: string, password = ""): Uint8Array {
   view.setUint16(KEY_LEN_AT, key.length, little);
   bytes.set(key, KEY_AT);
   return bytes;
-}
-
-function firstLine(thrown: unknown): string {
-  return messageOf(thrown).split("\n")[0] ?? "";
 }

@@ -71,9 +71,9 @@ function parseFlags(argv: readonly string[]): Flags | undefined {
 
 /** @throws DocumentError PL_ROUTER_FILE */
 function load(path: string): RouterPlan {
-  const { value, locate } = readRouterFile(path);
-  const plan = resolveRouter(value);
-  if (!plan.ok) throw routerFileError(path, plan.error.map(locate).sort(byPosition));
+  const file = readRouterFile(path);
+  const plan = resolveRouter(file.value);
+  if (!plan.ok) throw routerFileError(path, plan.error.map((fault) => file.locate(fault)).sort(byPosition));
   return plan.value;
 }
 

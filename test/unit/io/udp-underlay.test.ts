@@ -4,16 +4,12 @@ import { afterEach, describe, expect, test } from "vitest";
 import { DropReason } from "../../../src/base/drop-reason.ts";
 import { type Ipv4Addr, ipv4 } from "../../../src/base/ipv4-addr.ts";
 import { SeededRng } from "../../../src/base/rng.ts";
+import { UNCARRIED_SAID_MAX } from "../../../src/io/carried-peers.ts";
 import { MonotonicClock } from "../../../src/io/clock.ts";
+import { TX_BURST_MAX, TX_QUEUE_MAX } from "../../../src/io/datagram-sender.ts";
 import { CarrierMap } from "../../../src/io/host-address.ts";
 import type { PodloomError } from "../../../src/io/podloom-error.ts";
-import {
-  TX_BURST_MAX,
-  TX_QUEUE_MAX,
-  UdpUnderlay,
-  type UdpUnderlayOptions,
-  UNCARRIED_SAID_MAX,
-} from "../../../src/io/udp-underlay.ts";
+import { UdpUnderlay, type UdpUnderlayOptions } from "../../../src/io/udp-underlay.ts";
 import { NetStack } from "../../../src/stack/net-stack.ts";
 import type { PacketBuffer } from "../../../src/stack/packet-buffer.ts";
 import { PacketPool } from "../../../src/stack/packet-pool.ts";

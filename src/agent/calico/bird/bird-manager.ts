@@ -277,11 +277,8 @@ export class BirdManager {
       this.#exporter.configure(this.#policies.kernelRules(), subnet);
       this.#exporter.setBlocks(this.#policies.ownBlocks());
     }
-    this.#exporter.setStatics(
-      [...this.#plan.running].flatMap(({ addr, reachableBy: gateway }) =>
-        gateway === undefined ? [] : [{ addr, gateway }],
-      ),
-    );
+    const reachable = this.#plan.takeReachable();
+    if (reachable !== undefined) this.#exporter.setStatics(reachable);
   }
 
   #listen(now: Instant): void {

@@ -20,11 +20,6 @@ export interface NeighborPlanOptions {
   readonly warn: (message: string) => void;
 }
 
-/** Sessions that are to begin after others have ended. */
-export interface PlannedStart {
-  readonly peer: DesiredPeer;
-}
-
 export class NeighborPlan {
   readonly #options: NeighborPlanOptions;
   /** By address, and there by address and port: the speaker has one session with an address. */
@@ -34,17 +29,22 @@ export class NeighborPlan {
   readonly #running = new Map<Ipv4Addr, DesiredPeer>();
   /** Running, and to be treated otherwise than before. */
   readonly #untuned = new Set<Ipv4Addr>();
+  readonly #reachable = new Map<Ipv4Addr, Ipv4Addr>();
+  #reachableChanged = false;
 
   constructor(options: NeighborPlanOptions) {
     this.#options = options;
   }
 
-  get running(): Iterable<DesiredPeer> {
-    return this.#running.values();
+  /** Peers behind a gateway (`reachableBy`), if they are other ones than at the last call. */
+  takeReachable(): { readonly addr: Ipv4Addr; readonly gateway: Ipv4Addr }[] | undefined {
+    if (!this.#reachableChanged) return undefined;
+    this.#reachableChanged = false;
+    return [...this.#reachable].map(([addr, gateway]) => ({ addr, gateway }));
   }
 
   /** Ends sessions that are not wanted any more, or not as they are. Answers those that are to begin. */
-  end(changes: readonly PeerChange[], now: Instant): PlannedStart[] {
+  end(changes: readonly PeerChange[], now: Instant): DesiredPeer[] {
     const touched = new Set<Ipv4Addr>();
     for (const { key, peer } of changes) {
       const addr = peer?.addr ?? this.#addrOf.get(key);
@@ -52,7 +52,7 @@ export class NeighborPlan {
       touched.add(addr);
       this.#note(key, addr, peer);
     }
-    const starts: PlannedStart[] = [];
+    const starts: DesiredPeer[] = [];
     for (const addr of touched) {
       const start = this.#endOne(addr, now);
       if (start !== undefined) starts.push(start);
@@ -60,11 +60,11 @@ export class NeighborPlan {
     return starts;
   }
 
-  begin(starts: readonly PlannedStart[], cx: NeighborContext, now: Instant): void {
+  begin(starts: readonly DesiredPeer[], cx: NeighborContext, now: Instant): void {
     const { speaker, warn } = this.#options;
-    for (const { peer } of starts) {
+    for (const peer of starts) {
       const added = speaker.addNeighbor(neighborConfig(peer, this.#password(peer), cx), now);
-      if (added.ok) this.#running.set(peer.addr, peer);
+      if (added.ok) this.#run(peer.addr, peer);
       else warn(`${peer.name}: ${added.error}`);
       if (peer.ttlSecurity !== undefined) {
         warn(
@@ -107,11 +107,11 @@ export class NeighborPlan {
     else this.#wanted.set(addr, here);
   }
 
-  #endOne(addr: Ipv4Addr, now: Instant): PlannedStart | undefined {
+  #endOne(addr: Ipv4Addr, now: Instant): DesiredPeer | undefined {
     const before = this.#running.get(addr);
     const after = this.#wantedAt(addr);
     if (before !== undefined && after !== undefined && sameSession(before, after)) {
-      this.#running.set(addr, after);
+      this.#run(addr, after);
       this.#untuned.add(addr);
       return undefined;
     }
@@ -120,9 +120,19 @@ export class NeighborPlan {
       const changed = after !== undefined && after.name === before.name;
       const why = changed ? CeaseError.CONFIG_CHANGE : CeaseError.PEER_DECONFIGURED;
       this.#options.speaker.delNeighbor(addr, now, why);
-      this.#running.delete(addr);
+      this.#run(addr, undefined);
     }
-    return after === undefined ? undefined : { peer: after };
+    return after;
+  }
+
+  #run(addr: Ipv4Addr, peer: DesiredPeer | undefined): void {
+    if (peer === undefined) this.#running.delete(addr);
+    else this.#running.set(addr, peer);
+    const gateway = peer?.reachableBy;
+    if (gateway === this.#reachable.get(addr)) return;
+    if (gateway === undefined) this.#reachable.delete(addr);
+    else this.#reachable.set(addr, gateway);
+    this.#reachableChanged = true;
   }
 
   #wantedAt(addr: Ipv4Addr): DesiredPeer | undefined {

@@ -25,11 +25,11 @@ export function complement({ prefix, lenMin, lenMax }: NetMatch): NetMatch[] {
   const add = (inner: Prefix, from: number, to: number): void => {
     if (from <= to) matches.push({ prefix: inner, lenMin: from, lenMax: to });
   };
-  // Shorter ones around it, then what lies next to it, bit by bit, then lengths that do not match.
+  // All that is shorter, then what lies next to it, bit by bit, then lengths that do not match.
   add(ALL_NETS, 0, prefix.len - 1);
   for (let len = 1; len <= prefix.len; len++) {
     const sibling = (prefixOf(prefix.addr, len).addr ^ (1 << (32 - len))) >>> 0;
-    add({ addr: sibling, len }, len, 32);
+    add({ addr: sibling, len }, prefix.len, 32);
   }
   add(prefix, prefix.len, lenMin - 1);
   add(prefix, lenMax + 1, 32);

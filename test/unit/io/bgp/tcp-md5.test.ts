@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { type Ipv4Addr, ipv4 } from "../../../../src/base/ipv4-addr.ts";
 import { BgpDriver, type OtherOutput } from "../../../../src/io/bgp/bgp-driver.ts";
 import type { SpeakerEngine } from "../../../../src/io/bgp/speaker-loop.ts";
-import { findKoffi, TcpMd5 } from "../../../../src/io/bgp/tcp-md5.ts";
+import { TcpMd5 } from "../../../../src/io/bgp/tcp-md5.ts";
 import { MonotonicClock } from "../../../../src/io/clock.ts";
 import { PodloomError } from "../../../../src/io/podloom-error.ts";
 import { peerConfig } from "../../../../src/routing/bgp/session/peer-config.ts";
@@ -66,22 +66,6 @@ describe("where there are no signatures", () => {
   const missing = (): never => {
     throw new PodloomError("PL_BGP_MD5", "no koffi", { remedy: "Install it." });
   };
-
-  test("the error says what is missing, and what to do", () => {
-    const load = (): never => {
-      throw new Error("Cannot find module 'koffi'\nRequire stack: …");
-    };
-    expect(() => findKoffi("linux", "x64", load)).toThrow(
-      expect.objectContaining({
-        code: "PL_BGP_MD5",
-        message: expect.stringMatching(/optional package koffi.*Cannot find module 'koffi'$/),
-        remedy: expect.stringContaining("npm install koffi"),
-      }),
-    );
-    expect(() => findKoffi("darwin", "arm64", load)).toThrow(
-      expect.objectContaining({ code: "PL_BGP_MD5", message: expect.stringContaining("darwin") }),
-    );
-  });
 
   test("a speaker with passwords does not start, and nothing is dialled or opened", async () => {
     const speaker = new PeersSpeaker(A);
