@@ -98,7 +98,7 @@ class UpSession {
     let failure: PodloomError | undefined;
     const failed = run.finished.then((error) => {
       failure = error;
-      this.#abort.abort(error);
+      this.#abort.abort(error ?? endedElsewhere());
       this.#wake();
     });
     let exitCode: number = ExitCode.FAILED;
@@ -241,6 +241,13 @@ class UpSession {
 /** Calico's BGP dials 2 to 5 s after a start, and again 5 s after a refusal; its first routes may come a good deal later. */
 function convergenceTimeoutMs({ nodes, calico }: Lab): number {
   return 60_000 + nodes.length * 1000 + (calico?.timers === "calico" ? 60_000 : 0);
+}
+
+/** Somebody else has stopped the lab while this command was still at it. */
+function endedElsewhere(): PodloomError {
+  return new PodloomError("PL_LAB_ENDED", "the lab was stopped before it was up", {
+    remedy: "Somebody ran `podloom down`. Start it again with: podloom up",
+  });
 }
 
 function interruption(): PodloomError {
