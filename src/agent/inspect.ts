@@ -34,6 +34,10 @@ export interface NodeFacts {
   readonly routes: number;
   readonly drops: DropCounters;
   readonly ageUs: number;
+  /** Of a node that speaks BGP. */
+  readonly asNumber?: number;
+  /** How pods' packets travel, for people. */
+  readonly encapsulation?: string;
 }
 
 /** The node itself. */
@@ -47,6 +51,8 @@ export function inspectNode(state: AgentState, facts: NodeFacts): NodeRow {
     underlay: formatIpv4(facts.underlay),
     ...(state.subnet === undefined ? {} : { subnet: state.subnet }),
     ...(state.vtepMac === undefined ? {} : { vtepMac: state.vtepMac }),
+    ...(facts.asNumber === undefined ? {} : { asNumber: facts.asNumber }),
+    ...(facts.encapsulation === undefined ? {} : { encapsulation: facts.encapsulation }),
     pods: state.pods.length,
     peers: facts.peers,
     routes: facts.routes,

@@ -6,6 +6,7 @@ import type { Instant } from "../base/time.ts";
 import type { Netns } from "../stack/netns.ts";
 import { parseArp } from "./arp-command.ts";
 import { parseBridge } from "./bridge-command.ts";
+import { type CalicoView, parseCalicoctl } from "./calicoctl-command.ts";
 import { parseCat } from "./cat-command.ts";
 import { parseIp } from "./ip-command.ts";
 import type { Output } from "./output.ts";
@@ -43,6 +44,8 @@ export interface CommandContext {
   /** Text of a file of the namespace, by absolute path. */
   readonly files: (path: string) => string | undefined;
   readonly rng: Rng;
+  /** Of a Calico node's own namespace. */
+  readonly calico?: CalicoView | undefined;
 }
 
 /** Reads the arguments after the command's name. */
@@ -51,6 +54,7 @@ type Parser = (args: readonly string[], cx: CommandContext) => ParsedCommand;
 const COMMANDS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
   ["arp", parseArp],
   ["bridge", parseBridge],
+  ["calicoctl", parseCalicoctl],
   ["cat", parseCat],
   ["ip", parseIp],
   ["ping", parsePing],

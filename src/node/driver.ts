@@ -74,6 +74,7 @@ export class NodeDriver {
   readonly pods: PodWishes;
   /** Told of every change of the node's state, at most once a turn. */
   onState: (state: NodeState) => void = () => {};
+  readonly startedAtMs = Date.now();
   /** Settles when the node has ended and everything is closed. Never rejects. */
   readonly ended: Promise<NodeEnd>;
   readonly #logger: Logger;
@@ -146,6 +147,13 @@ export class NodeDriver {
     const result = act(this.agent, this.clock.now());
     this.#arm();
     return result;
+  }
+
+  /** Lets `act` change the node's speaker, then carries out what follows. */
+  changeSpeaker(act: (now: Instant) => void): void {
+    act(this.clock.now());
+    this.#sockets.turnBgp();
+    this.#arm();
   }
 
   /** Attaches a pod. Never rejects; a node that ends leaves it unanswered. */

@@ -1,8 +1,11 @@
 // What a node answers over its socket: the verbs of `io/ipc/protocol.ts`.
 import * as z from "zod/mini";
+import { CalicoAgent } from "../agent/calico/calico-agent.ts";
 import { type Ipv4Addr, parseIpv4 } from "../base/ipv4-addr.ts";
 import type { Result } from "../base/result.ts";
 import { type Instant, NEVER } from "../base/time.ts";
+import { shortTime } from "../console/birdc/bird-time.ts";
+import type { CalicoView } from "../console/calicoctl-command.ts";
 import { type Command, type CommandContext, parseCommand } from "../console/command.ts";
 import { Prober } from "../console/prober.ts";
 import { INSPECT_NOUNS, type InspectNoun, type NodeRow, type PodRow } from "../control/inspect.ts";
@@ -16,6 +19,8 @@ import type { NodeDriver, Task } from "./driver.ts";
 const PROBES_OUTSTANDING_MAX = 60_000;
 /** Exit code of a command whose pod or node went away under it, as a shell reports SIGKILL. */
 const EXIT_KILLED = 137;
+/** The same of SIGINT. */
+const EXIT_INTERRUPTED = 130;
 const POD_REFUSED_REMEDY =
   "Choose a name and an address of this node's subnet that no other pod has; without an address one is chosen.";
 const POD_UNKNOWN_REMEDY = "`podloom get pods` lists the pods that there are.";
@@ -132,11 +137,28 @@ function contextOf(driver: NodeDriver, pod: string): CommandContext {
     // The node's files; a pod has none of them.
     files: (path) => (pod === "" ? driver.folder.files.get(path.replace(/^\/+/, "")) : undefined),
     rng: driver.rng,
+    ...(pod === "" && driver.agent instanceof CalicoAgent ? { calico: calicoView(driver.agent) } : {}),
+  };
+}
+
+function calicoView(agent: CalicoAgent): CalicoView {
+  return {
+    nodeStatus: (now) => agent.nodeStatus(now),
+    timeOfDay: (secondsAgo) => {
+      const nowMs = Date.now();
+      return shortTime(nowMs - secondsAgo * 1000, nowMs, {
+        utcOffsetMin: (atMs) => -new Date(atMs).getTimezoneOffset(),
+      }).replace(/\.\d+$/, "");
+    },
   };
 }
 
 function exec(request: IncomingRequest, driver: NodeDriver): void {
   const { pod, argv } = read(ExecShape, request);
+  if (pod === "" && argv[0] === "birdc") {
+    birdc(request, driver, argv.slice(1)).catch((thrown: unknown) => request.fail(thrown));
+    return;
+  }
   const command = parseCommand(argv, contextOf(driver, pod));
   if (!command.ok) {
     request.chunk("stderr", command.error.message);
@@ -144,6 +166,18 @@ function exec(request: IncomingRequest, driver: NodeDriver): void {
     return;
   }
   driver.addTask(new ExecTask(pod, command.value, request, driver));
+}
+
+/** The words of birdc are loaded when somebody uses them. */
+async function birdc(request: IncomingRequest, driver: NodeDriver, argv: readonly string[]): Promise<void> {
+  const [{ runBirdc }, { BirdcAccess }, { NodeSpeaker }, { streamText }] = await Promise.all([
+    import("../console/birdc/birdc-command.ts"),
+    import("./speaker/birdc-access.ts"),
+    import("./node-speaker.ts"),
+    import("./speaker/row-stream.ts"),
+  ]);
+  const exitCode = await streamText(request, runBirdc(argv, new BirdcAccess(new NodeSpeaker(driver))));
+  request.done({ exitCode: exitCode ?? EXIT_INTERRUPTED } satisfies ExecResult);
 }
 
 /** A command that runs in a pod and whose output streams to who asked for it. */

@@ -95,6 +95,8 @@ describe("two speakers", { timeout: 60_000 }, () => {
     expect((await b.peer("a"))?.lastDown).toBe(
       "ended by the neighbour: Cease/Administrative Reset: new cable",
     );
+    // Established is not told yet: else the next look would take what has not come for what is gone.
+    await b.hasRoutes("10.244.1.0/24 via 10.96.0.2", "10.244.2.0/24 via self");
     await client.ask("bgp-shutdown", { neighbor: "b", text: "lunch" });
     await b.hasRoutes("10.244.2.0/24 via self");
     expect((await b.peer("a"))?.lastDown).toBe(

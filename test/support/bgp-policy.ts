@@ -77,6 +77,7 @@ export function source(given: Partial<RibPeerConfig & RibPeer> = {}): RibPeer {
     config: {
       name: "p1",
       addr: ipv4("10.0.0.1"),
+      localAs: 64512,
       internal: true,
       rrClient: false,
       allowLocalAs: 0,

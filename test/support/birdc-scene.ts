@@ -64,6 +64,8 @@ export function peerRow(name: string, addr: string, as: string, given: Partial<B
     messagesOut: {},
     bytesIn: 0,
     bytesOut: 0,
+    bytesInByType: {},
+    bytesOutByType: {},
     established: 0,
     dropped: 0,
     bytesQueued: 0,

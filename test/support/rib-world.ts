@@ -66,6 +66,7 @@ export function peerConfig(name: string, given: Partial<RibPeerConfig> = {}): Ri
   return {
     name,
     addr: ipv4("10.0.0.2"),
+    localAs: 64512,
     internal: true,
     rrClient: false,
     allowLocalAs: 0,
@@ -207,6 +208,7 @@ const DEST: Destination = {
   paths: [],
   best: undefined,
   multipath: [],
+  dirty: false,
   holders: 0,
 };
 

@@ -287,6 +287,7 @@ export class CalicoAgent extends NodeAgent {
       stack: this.stack,
       host: this.host,
       felix: this.#felix,
+      asNumber: this.#bird.speaker.config.localAs,
       sessions: this.#bird.speaker.neighbors
         .dump()
         .filter(({ neighbor }) => neighbor.negotiated !== undefined).length,

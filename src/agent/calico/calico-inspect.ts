@@ -14,6 +14,7 @@ export interface CalicoView {
   readonly stack: NetStack;
   readonly host: Netns;
   readonly felix: Felix;
+  readonly asNumber: number;
   /** BGP sessions that are up. */
   readonly sessions: number;
   readonly state: AgentState;
@@ -27,7 +28,9 @@ export function inspectCalico<N extends InspectNoun>(noun: N, view: CalicoView):
     nodes: () => [
       inspectNode(state, {
         underlay,
-        backend: encapsulation(felix),
+        backend: "calico",
+        asNumber: view.asNumber,
+        encapsulation: encapsulation(felix),
         device: felix.ipip.device ?? felix.vtep,
         peers: sessions,
         routes: host.fib.dump("main").length,
@@ -45,12 +48,15 @@ export function inspectCalico<N extends InspectNoun>(noun: N, view: CalicoView):
   return readers[noun]();
 }
 
-/** How pods' packets leave the node, the carrier of IPIP included: never silently. */
+/** How pods' packets leave the node, the carrier of IPIP included, which is never chosen silently: "IPIP Always (proto4)". */
 function encapsulation(felix: Felix): string {
-  const words: string[] = [];
-  if (felix.ipip.device !== undefined) words.push(`ipip/${felix.ipip.inUse()}`);
-  if (felix.vtep !== undefined) words.push("vxlan");
-  return words.length === 0 ? "none" : words.join(",");
+  const words = new Set<string>();
+  for (const { ipipMode, vxlanMode, disabled } of felix.pools.values()) {
+    if (disabled) continue;
+    if (ipipMode !== "Never") words.add(`IPIP ${ipipMode} (${felix.ipip.inUse()})`);
+    else words.add(vxlanMode === "Never" ? "none" : `VXLAN ${vxlanMode}`);
+  }
+  return [...words].join(", ") || "none";
 }
 
 /** Blocks: this node's first, then the others'. */

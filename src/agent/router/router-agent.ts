@@ -199,6 +199,7 @@ export class RouterAgent extends NodeAgent {
           underlay: (this.nics[0] as Nic).addr,
           backend: this.#announcer === undefined ? "router" : "announcer",
           device: this.uplink,
+          ...(this.#bgp === undefined ? {} : { asNumber: this.#bgp.speaker.config.localAs }),
           peers: sessions.filter(({ neighbor }) => neighbor.negotiated !== undefined).length,
           routes: this.host.fib.dump("main").length,
           drops: this.stack.drops,

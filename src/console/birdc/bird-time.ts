@@ -6,7 +6,7 @@ const DAY_MS = 86_400_000;
 const SHORT_MS = 20 * 3_600_000;
 
 /** "15:29:31.368", or "2026-11-20" when it is long ago. Moments in milliseconds since 1970. */
-export function shortTime(at: number, now: number, speaker: BirdcSpeaker): string {
+export function shortTime(at: number, now: number, speaker: Pick<BirdcSpeaker, "utcOffsetMin">): string {
   const local = localMs(at, speaker);
   return now - at > SHORT_MS ? isoDate(local) : clock(local);
 }
@@ -22,7 +22,7 @@ export function timerText(sec: number): string {
   return sec.toFixed(3);
 }
 
-function localMs(at: number, speaker: BirdcSpeaker): number {
+function localMs(at: number, speaker: Pick<BirdcSpeaker, "utcOffsetMin">): number {
   return Math.floor(at) + speaker.utcOffsetMin(at) * 60_000;
 }
 

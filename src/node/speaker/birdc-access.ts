@@ -6,13 +6,23 @@ import type { BgpPeerRow, BgpRouteRow } from "../../routing/bgp/speaker/inspect.
 import type { Neighbor } from "../../routing/bgp/speaker/neighbor.ts";
 import type { BgpSpeaker } from "../../routing/bgp/speaker/speaker.ts";
 import type { ReloadReport, SpeakerStatus } from "../../routing/bgp/speaker/speaker-status.ts";
-import type { SpeakerProcess } from "./speaker-process.ts";
+import type { SpeakerQueries } from "./queries.ts";
+
+/** Whoever has a speaker: a process of its own, or a node. */
+export interface SpeakerOwner {
+  readonly queries: SpeakerQueries;
+  status(): SpeakerStatus;
+  /** Lets `act` change the speaker, then carries out what follows. */
+  change(act: (speaker: BgpSpeaker, now: Instant) => void): void;
+  /** @throws PodloomError with what is wrong with the file, or that there is none */
+  reload(checkOnly: boolean): Promise<ReloadReport>;
+}
 
 /** A speaker as birdc sees it. */
 export class BirdcAccess implements BirdcSpeaker {
-  readonly #process: SpeakerProcess;
+  readonly #process: SpeakerOwner;
 
-  constructor(process: SpeakerProcess) {
+  constructor(process: SpeakerOwner) {
     this.#process = process;
   }
 

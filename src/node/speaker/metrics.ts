@@ -24,6 +24,7 @@ export interface SpeakerSample {
 const STATES = ["Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established"] as const;
 const PREFIX = "podloom_bgp_";
 
+type ByType = Readonly<Record<string, number>>;
 type Labels = Readonly<Record<string, string>>;
 /** Tells one value of a metric. */
 type Tell = (value: number, labels?: Labels) => void;
@@ -48,6 +49,28 @@ function ofPeers(name: string, help: string, read: (peer: BgpPeerRow) => number)
   };
 }
 
+/** A metric with a value for each neighbour, direction and type of message. @param read in, out */
+function ofMessages(
+  name: string,
+  help: string,
+  read: (peer: BgpPeerRow) => readonly [ByType, ByType],
+): MetricSpec {
+  return {
+    name: PREFIX + name,
+    help,
+    labels: ["neighbor", "direction", "type"],
+    read: ({ peers }, tell) => {
+      for (const peer of peers) {
+        for (const [i, values] of read(peer).entries()) {
+          const direction = i === 0 ? "in" : "out";
+          for (const [type, value] of Object.entries(values))
+            tell(value, { neighbor: peer.name, direction, type });
+        }
+      }
+    },
+  };
+}
+
 /** A metric with one value. */
 function single(name: string, help: string, read: (sample: SpeakerSample) => number): MetricSpec {
   return { name, help, labels: [], read: (sample, tell) => tell(read(sample)) };
@@ -68,30 +91,11 @@ const PEER_METRICS: readonly MetricSpec[] = [
   ofPeers("session_state_seconds", "How long the session has been up, or down.", (peer) => peer.sinceSec),
   ofPeers("session_established_total", "Times that the session was Established.", (peer) => peer.established),
   ofPeers("session_flaps_total", "Times that an Established session ended.", (peer) => peer.dropped),
-  {
-    name: `${PREFIX}messages_total`,
-    help: "Messages, by type.",
-    labels: ["neighbor", "direction", "type"],
-    read: ({ peers }, tell) => {
-      for (const { name: neighbor, messagesIn, messagesOut } of peers) {
-        for (const [type, count] of Object.entries(messagesIn))
-          tell(count, { neighbor, direction: "in", type });
-        for (const [type, count] of Object.entries(messagesOut))
-          tell(count, { neighbor, direction: "out", type });
-      }
-    },
-  },
-  {
-    name: `${PREFIX}message_bytes_total`,
-    help: "Octets of messages.",
-    labels: ["neighbor", "direction"],
-    read: ({ peers }, tell) => {
-      for (const { name: neighbor, bytesIn, bytesOut } of peers) {
-        tell(bytesIn, { neighbor, direction: "in" });
-        tell(bytesOut, { neighbor, direction: "out" });
-      }
-    },
-  },
+  ofMessages("messages_total", "Messages, by type.", (peer) => [peer.messagesIn, peer.messagesOut]),
+  ofMessages("message_bytes_total", "Octets of messages, by type.", (peer) => [
+    peer.bytesInByType,
+    peer.bytesOutByType,
+  ]),
   {
     name: `${PREFIX}prefixes`,
     help: "Prefixes: received from the neighbor, accepted of these, advertised to it.",

@@ -15,6 +15,7 @@ import { logOutput } from "../../log.ts";
 import { releaseHostAffinities, releasePoolAffinities } from "./affinity-release.ts";
 import { assignIp } from "./assign-ip.ts";
 import { AutoAssign } from "./auto-assign.ts";
+import { configureIpam } from "./ipam-configure.ts";
 import type { IpamContext, PoolsOf } from "./ipam-context.ts";
 import { isName } from "./ipam-keys.ts";
 import type { IpamAnswer, IpamError, IpamOutput, IpamRequest } from "./ipam-messages.ts";
@@ -174,6 +175,8 @@ export class IpamEngine {
         const { addrs, run } = runnable(new ReleaseIps(this.#context, request.addrs, request.believed));
         return { steps: run(), addrs };
       }
+      case "configure":
+        return { steps: configureIpam(request.change), addrs: [] };
       case "releaseHostAffinities": {
         const run = () => releaseHostAffinities(this.#context, request.host, request.requireEmpty);
         return { steps: named([request.host], run), addrs: [] };
@@ -249,7 +252,7 @@ function* named(names: readonly string[], run: () => Steps<IpamAnswer>): Steps<I
   const bad = names.find((name) => !isName(name));
   if (bad !== undefined) {
     throw new IpamFault(
-      "conflict",
+      "invalid",
       `"${bad}" cannot name a host or a handle: it must have no slash and not be empty`,
     );
   }

@@ -4,6 +4,7 @@ import type { Ipv4Addr, Prefix } from "../../../base/ipv4-addr.ts";
 import type { StoreOp } from "../../datastore/messages.ts";
 import type { LogOutput } from "../../log.ts";
 import type { PoolUse } from "../resources.ts";
+import type { IpamConfig } from "./ipam-values.ts";
 
 export type IpamRequest =
   | {
@@ -35,7 +36,9 @@ export type IpamRequest =
   /** Gives up the blocks of a host; those with addresses stay, without an owner, unless `requireEmpty`. */
   | { readonly t: "releaseHostAffinities"; readonly host: string; readonly requireEmpty: boolean }
   /** Gives up the blocks of a pool, whoever has them; those with addresses stay, without an owner. What precedes its deletion. */
-  | { readonly t: "releasePoolAffinities"; readonly pool: Prefix };
+  | { readonly t: "releasePoolAffinities"; readonly pool: Prefix }
+  /** Changes the cluster's configuration of IPAM; what is not named stays. */
+  | { readonly t: "configure"; readonly change: Partial<IpamConfig> };
 
 export interface AllocationBelief {
   readonly handle?: string | undefined;
@@ -53,6 +56,7 @@ export interface IpamError {
     | "notAffine"
     | "conflict"
     | "corrupt"
+    | "invalid"
     | "unavailable";
   readonly message: string;
 }

@@ -79,7 +79,7 @@ const families = about(
 );
 
 const policyName = (what: string) =>
-  words(80, `${what}: a name of \`policies\`, or all, or none; default all.`, "all");
+  words(80, `${what}: a name of \`policies\`, or all, or none; default all; see also requirePolicy.`, "all");
 
 const OPTIONS = {
   as: z.exactOptional(peerAs),

@@ -42,6 +42,8 @@ export interface NeighborContext {
   /** Where neighbours listen that do not say it. */
   readonly port: number;
   readonly gracefulRestart: boolean;
+  /** Without a policy of its own, an external neighbour is told nothing. */
+  readonly requirePolicy: boolean;
   readonly traceMessages: boolean;
   readonly templates: Readonly<Record<string, Options>>;
   readonly policies: ReadonlyMap<string, Policy>;
@@ -291,9 +293,17 @@ class OptionReader {
     return { ...DEFAULT_GRACEFUL_RESTART, helperOnly: false, ...(given === true ? {} : given) };
   }
 
+  /** Whoever might be of another AS counts as external. @rfc 8212#2 */
+  #defaultPolicy(): "all" | "none" {
+    const { requirePolicy, localAs: ours } = this.#cx;
+    const { as, localAs = ours } = this.options;
+    const internal = as === "internal" || [as].flat().every((one) => one === localAs);
+    return requirePolicy && !internal ? "none" : "all";
+  }
+
   #policy(key: "import" | "export"): Policy {
     const { policies, faults } = this.#cx;
-    const name = this.options[key] ?? "all";
+    const name = this.options[key] ?? this.#defaultPolicy();
     const policy = policies.get(name) ?? BUILT_IN.get(name);
     if (policy !== undefined) return policy;
     const known = [...policies.keys(), ...BUILT_IN.keys()];

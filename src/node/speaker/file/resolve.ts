@@ -12,18 +12,15 @@ import type {
   NeighborConfig,
   NetworkConfig,
   RangeConfig,
+  SpeakerConfig,
 } from "../../../routing/bgp/speaker/speaker-config.ts";
+import { DEFAULT_PORT, speakerConfig } from "../../../routing/bgp/speaker/speaker-defaults.ts";
 import { Family } from "../../../wire/bgp/family.ts";
 import type { PlanSurroundings, SpeakerPlan } from "../plan.ts";
 import { ORIGINS } from "./policy-schema.ts";
 import { type NeighborContext, resolveNeighbor, resolveRange } from "./resolve-neighbor.ts";
 import { checkDirection, resolvePolicies } from "./resolve-policy.ts";
 import type { NetworkText, SpeakerFile } from "./speaker-schema.ts";
-
-/** Not 179, which is root's. */
-export const DEFAULT_PORT = 1790;
-const DYNAMIC_LIMIT = 1000;
-const DEFERRAL_SEC = 360;
 
 /**
  * @throws PodloomError PL_CARRIER_UNSUPPORTED where this system cannot carry addresses on its loopback interface
@@ -48,6 +45,7 @@ export function resolveSpeaker(
     address6: file.address6,
     port: port === 0 ? DEFAULT_PORT : port,
     gracefulRestart: file.restart.graceful ?? false,
+    requirePolicy: file.requirePolicy ?? false,
     traceMessages: around.traceMessages,
     templates: file.templates,
     policies,
@@ -59,15 +57,7 @@ export function resolveSpeaker(
     address,
     address6: file.address6,
     listen: listenOf(file, address, port, faults),
-    speaker: {
-      localAs: file.as,
-      routerId: file.routerId,
-      clusterId: file.clusterId ?? file.routerId,
-      decision: { ...DEFAULT_DECISION, ...file.decision },
-      dynamicLimit: file.dynamicLimit ?? DYNAMIC_LIMIT,
-      restarting: around.restarting,
-      deferralSec: file.restart.deferralSec ?? DEFERRAL_SEC,
-    },
+    speaker: speakerOf(file, around),
     policies,
     neighbors: resolveAll(file.neighbors, (text, i) => resolveNeighbor(text, i, cx)),
     ranges: resolveAll(file.ranges, (text, i) => resolveRange(text, i, cx)),
@@ -78,6 +68,19 @@ export function resolveSpeaker(
   checkDirections(plan, faults);
   checkAddresses(file, plan, faults);
   return faults.list.length === 0 ? ok(plan) : err(once(faults.list));
+}
+
+function speakerOf(file: SpeakerFile, { restarting }: PlanSurroundings): SpeakerConfig {
+  const { as: localAs, routerId, clusterId, decision, dynamicLimit, restart } = file;
+  return speakerConfig({
+    localAs,
+    routerId,
+    decision: { ...DEFAULT_DECISION, ...decision },
+    restarting,
+    ...(clusterId === undefined ? {} : { clusterId }),
+    ...(dynamicLimit === undefined ? {} : { dynamicLimit }),
+    ...(restart.deferralSec === undefined ? {} : { deferralSec: restart.deferralSec }),
+  });
 }
 
 function resolveAll<T, U>(texts: readonly T[], resolve: (text: T, i: number) => U | undefined): U[] {

@@ -93,7 +93,7 @@ const restart = about(
         ),
       ),
       deferralSec: z.exactOptional(
-        whole(1, 86_400, "After --restarting: how long to wait for the neighbors' routes; default 360."),
+        whole(1, 86_400, "After --restarting: how long to wait for the neighbors' routes; default 120."),
       ),
     }),
     {},
@@ -127,6 +127,11 @@ export const speakerFileSchema = about(
       whole(0, 100_000, "How many neighbors all ranges may bring at a time; default 1000."),
     ),
     decision,
+    requirePolicy: z.exactOptional(
+      flag(
+        "A neighbor that may be of another AS and names no policy is told nothing, and nothing of it is used (RFC 8212); default false.",
+      ),
+    ),
     networks: about(
       z._default(z.array(networkSchema).check(z.maxLength(NETWORKS_MAX)), []),
       "Networks of our own, which we announce.",

@@ -7,7 +7,7 @@ import { type ExportTarget, mayTell, tellRoute } from "./export-route.ts";
 import type { OutAttributes, OutAttributesStore } from "./out-attributes.ts";
 import { EntryList, type OutEntry, OutTable, Told } from "./out-table.ts";
 import type { RibPeer } from "./rib-peer.ts";
-import type { Destination, Path, RouteAttributes } from "./route.ts";
+import { type Destination, type Path, RouteAttributes } from "./route.ts";
 
 /** What the tables of routes out need of the RIB. */
 export interface RibView {
@@ -60,6 +60,8 @@ export class AdjRibOut {
   readonly #pathsMax: number;
   /** Destinations to be judged, each held. */
   readonly #dirty = new Set<Destination>();
+  /** Destinations that were judged ahead of a decision: it may find nothing new, and yet what was judged holds no more. */
+  readonly #early = new Set<Destination>();
   /** Where the first walk over the RIB is; undefined when there is none. */
   #fill: Iterator<Destination> | undefined = undefined;
   #filled = false;
@@ -116,7 +118,7 @@ export class AdjRibOut {
   /** A decision was made about a destination of the family. */
   note(dest: Destination, bestChanged: boolean): void {
     if (this.#pathsMax === 1) {
-      if (!bestChanged) return;
+      if (!this.#early.delete(dest) && !bestChanged) return;
       const { best } = dest;
       const untold = best === undefined || !mayTell(best.source, this.target);
       if (untold && this.table.head(dest) === undefined) return;
@@ -192,7 +194,9 @@ export class AdjRibOut {
       this.#judgePaths(dest);
       return;
     }
-    const { best } = dest;
+    const { best, dirty } = dest;
+    // Without a best path there may be no word of the decision, nor is there anything to be told before it.
+    if (dirty && best !== undefined) this.#early.add(dest);
     const told = best === undefined ? undefined : this.#toldOf(best);
     const known = this.table.head(dest);
     if (known !== undefined) this.#aim(known, told);
@@ -277,8 +281,21 @@ export class AdjRibOut {
     const { addPath, txMaxBytes } = this.encoding;
     const octets = (addPath ? 5 : 1) + ((path.dest.len + 7) >>> 3);
     if (told.attrs.fits(octets, txMaxBytes)) return told;
+    const spare = this.#withoutSpare(told);
+    if (spare?.attrs.fits(octets, txMaxBytes)) return spare;
     this.tooLong++;
     return undefined;
+  }
+
+  /** Without what a receiver may discard as well: the route arrives, if only just. Undefined when nothing of it is there. @rfc 8654#4 */
+  #withoutSpare({ attrs: { route }, source }: Told): Told | undefined {
+    const { attributes, nextHop } = route;
+    if (!attributes.atomicAggregate && attributes.aggregator === undefined) return undefined;
+    const less = new RouteAttributes(
+      { ...attributes, atomicAggregate: false, aggregator: undefined },
+      nextHop,
+    );
+    return this.#share(this.encoding.attributes.intern(less, this.encoding.family), source);
   }
 
   #filter(prefix: Destination, route: RouteAttributes, source: RibPeer): RouteAttributes | undefined {

@@ -4,6 +4,7 @@ import { countAs, EMPTY_AS_PATH } from "../../../wire/bgp/as-path.ts";
 import { formatNextHop } from "../../../wire/bgp/pretty-update.ts";
 import { type DecisionOptions, decide, sameWay } from "./decision.ts";
 import { ALL_STEPS, type DecisionStep, EQUAL_STEPS, MED_STEP, medGroup } from "./decision-steps.ts";
+import type { RibPeerConfig } from "./rib-peer.ts";
 import type { Destination, Ineligible, Path, RouteAttributes } from "./route.ts";
 
 export interface PathExplanation {
@@ -116,7 +117,9 @@ function whyNot(path: Path, why: Ineligible, localAs: number | undefined): strin
         : `refused by import policy ${name}: ${rule}`;
     }
     case "asLoop":
-      return asLoop(received, source.config.allowLocalAs, localAs);
+      return asLoop(received, source.config, localAs);
+    case "martianPrefix":
+      return "its prefix is one of multicast addresses";
     case "ownOriginatorId":
       return `it is our own: ${formatIpv4(attributes.originatorId ?? 0)} is its ORIGINATOR_ID`;
     case "ownClusterId":
@@ -130,9 +133,15 @@ function whyNot(path: Path, why: Ineligible, localAs: number | undefined): strin
   }
 }
 
-function asLoop({ attributes }: RouteAttributes, allowed: number, localAs: number | undefined): string {
+function asLoop(
+  { attributes }: RouteAttributes,
+  { allowLocalAs, localAs: otherAs }: RibPeerConfig,
+  localAs: number | undefined,
+): string {
   if (localAs === undefined) return "AS loop: our own is in its path";
-  const times = countAs(attributes.asPath ?? EMPTY_AS_PATH, localAs);
-  const more = allowed === 0 ? "" : ` ${times} times, which is more than ${allowed}`;
-  return `AS loop: ${localAs} is in its path${more}`;
+  const path = attributes.asPath ?? EMPTY_AS_PATH;
+  const found = [...new Set([localAs, otherAs])].filter((as) => countAs(path, as) > 0);
+  const times = found.reduce((sum, as) => sum + countAs(path, as), 0);
+  const more = allowLocalAs === 0 ? "" : ` ${times} times, which is more than ${allowLocalAs}`;
+  return `AS loop: ${found.join(" and ")} is in its path${more}`;
 }

@@ -6,11 +6,13 @@ export interface RibPeerConfig {
   /** Unique in the speaker. */
   readonly name: string;
   readonly addr: Ipv4Addr;
-  /** Same AS as ours? */
+  /** The AS that we are to it: ours, or the one that stands in for it there. */
+  readonly localAs: number;
+  /** Same AS as that? */
   readonly internal: boolean;
   /** We reflect routes to it, and from it. @rfc 4456#6 */
   readonly rrClient: boolean;
-  /** How often our own AS may be in its paths: BIRD's "allow local as", Calico's numAllowedLocalASNumbers. */
+  /** How often our own AS, or `localAs`, may be in its paths: BIRD's "allow local as", Calico's numAllowedLocalASNumbers. */
   readonly allowLocalAs: number;
   readonly importPolicy: CompiledPolicy;
 }

@@ -67,6 +67,7 @@ export class Rib {
     const config: RibPeerConfig = {
       name: "local",
       addr: routerId,
+      localAs,
       internal: true,
       rrClient: false,
       allowLocalAs: 0,

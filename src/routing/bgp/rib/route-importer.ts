@@ -1,6 +1,7 @@
 // From a route as a neighbour told it to one that may be chosen: loops, import policy, the ways to next hops.
 import { countAs, EMPTY_AS_PATH } from "../../../wire/bgp/as-path.ts";
 import { Community } from "../../../wire/bgp/communities.ts";
+import { Family } from "../../../wire/bgp/family.ts";
 import { isMartianNextHop, type NextHop } from "../../../wire/bgp/next-hop.ts";
 import type { PolicyInput } from "../policy/policy.ts";
 import type { RibOptions } from "./rib-options.ts";
@@ -47,6 +48,7 @@ export class RouteImporter {
 
   /** @rfc 4271#9.1.1 @rfc 4271#9.1.2 */
   judge(prefix: RibPrefix, received: RouteAttributes): ImportedRoute {
+    if (isMulticastPrefix(prefix)) return new ImportedRoute(received, undefined, "martianPrefix", 0);
     const passed = this.#ask(prefix, received);
     if (passed === undefined) {
       if (this.#refused?.received === received) return this.#refused;
@@ -92,8 +94,10 @@ export class RouteImporter {
   #loop(received: RouteAttributes): Ineligible | undefined {
     const { localAs, routerId, clusterId } = this.#options;
     const { asPath, originatorId, clusterList } = received.attributes;
-    const times = countAs(asPath ?? EMPTY_AS_PATH, localAs);
-    if (times > (this.#source as RibPeer).config.allowLocalAs) return "asLoop";
+    const { localAs: otherAs, allowLocalAs } = (this.#source as RibPeer).config;
+    let times = countAs(asPath ?? EMPTY_AS_PATH, localAs);
+    if (otherAs !== localAs) times += countAs(asPath ?? EMPTY_AS_PATH, otherAs);
+    if (times > allowLocalAs) return "asLoop";
     if (originatorId === routerId) return "ownOriginatorId";
     return clusterList.includes(clusterId) ? "ownClusterId" : undefined;
   }
@@ -127,6 +131,11 @@ export class RouteImporter {
     if (isMartianNextHop(nextHop)) return "martianNextHop";
     return this.#options.isLocalAddress(nextHop) ? "ownNextHop" : undefined;
   }
+}
+
+/** Does the prefix hold nothing but multicast? Such a route is of no use to unicast, and no fault of the session. @rfc 4271#6.3 */
+function isMulticastPrefix({ family, a, len }: RibPrefix): boolean {
+  return family === Family.IPV4_UNICAST ? len >= 4 && a >>> 28 === 0xe : len >= 8 && a >>> 24 === 0xff;
 }
 
 function isLoop(why: Ineligible | undefined): boolean {

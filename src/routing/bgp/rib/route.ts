@@ -69,7 +69,9 @@ export class RouteAttributes {
 export type Ineligible =
   /** Import policy refused it. */
   | "rejected"
-  /** Our AS is in its path, more often than allowed. */
+  /** Its prefix is one of multicast addresses. */
+  | "martianPrefix"
+  /** Our AS, or the one that we are to its neighbour, is in its path, more often than allowed. */
   | "asLoop"
   /** It is our own, reflected back. */
   | "ownOriginatorId"
@@ -111,6 +113,8 @@ export interface Destination extends RibPrefix {
   readonly best: Path | undefined;
   /** What may share the load with it, `best` first; empty without one. */
   readonly multipath: readonly Path[];
+  /** Does it wait for a decision? Until then its paths may change, and change back. */
+  readonly dirty: boolean;
   /** How many tables of routes out hold or await it: as long as there are any, the object stays. */
   holders: number;
 }

@@ -13,8 +13,9 @@ export class PeerCounters {
   /** Messages by type, from 1; element 0 counts nothing. */
   readonly messagesIn = [0, 0, 0, 0, 0, 0];
   readonly messagesOut = [0, 0, 0, 0, 0, 0];
-  octetsIn = 0;
-  octetsOut = 0;
+  /** Their octets, likewise. */
+  readonly octetsInByType = [0, 0, 0, 0, 0, 0];
+  readonly octetsOutByType = [0, 0, 0, 0, 0, 0];
   /** Times the session was Established. */
   established = 0;
   /** Times that it ended. */
@@ -23,20 +24,33 @@ export class PeerCounters {
   treatedAsWithdraw = 0;
   attributesDiscarded = 0;
 
+  get octetsIn(): number {
+    return sum(this.octetsInByType);
+  }
+
+  get octetsOut(): number {
+    return sum(this.octetsOutByType);
+  }
+
   received(message: Uint8Array): void {
-    const type = messageType(message);
-    this.messagesIn[type] = (this.messagesIn[type] ?? 0) + 1;
-    this.octetsIn += message.length;
+    count(this.messagesIn, this.octetsInByType, messageType(message), message.length);
   }
 
   /** @param chunk whole messages */
   sent(chunk: Uint8Array): void {
-    this.octetsOut += chunk.length;
     for (let at = 0; at + HEADER_LEN <= chunk.length; at += messageLength(chunk, at)) {
-      const type = messageType(chunk, at);
-      this.messagesOut[type] = (this.messagesOut[type] ?? 0) + 1;
+      count(this.messagesOut, this.octetsOutByType, messageType(chunk, at), messageLength(chunk, at));
     }
   }
+}
+
+function count(messages: number[], octets: number[], type: number, length: number): void {
+  messages[type] = (messages[type] ?? 0) + 1;
+  octets[type] = (octets[type] ?? 0) + length;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 /** A moment's view of a neighbour. */

@@ -77,8 +77,11 @@ export interface BgpPeerRow {
   readonly heard?: BgpCapabilitiesRow;
   readonly messagesIn: Readonly<Record<string, number>>;
   readonly messagesOut: Readonly<Record<string, number>>;
+  /** Octets of these messages, in all and by type. */
   readonly bytesIn: number;
   readonly bytesOut: number;
+  readonly bytesInByType: Readonly<Record<string, number>>;
+  readonly bytesOutByType: Readonly<Record<string, number>>;
   readonly established: number;
   readonly dropped: number;
   readonly lastDown?: string;
@@ -169,6 +172,8 @@ function peerRow(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant): BgpPeer
     messagesOut: byType(status.counters.messagesOut),
     bytesIn: status.counters.octetsIn,
     bytesOut: status.counters.octetsOut,
+    bytesInByType: byType(status.counters.octetsInByType),
+    bytesOutByType: byType(status.counters.octetsOutByType),
     established: status.counters.established,
     dropped: status.counters.dropped,
     ...lastDownOf(status),

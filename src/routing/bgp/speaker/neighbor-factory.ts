@@ -71,7 +71,7 @@ export class NeighborFactory {
   ): Neighbor {
     const peer = new BgpPeer({ config: session, ids: this.#ids, rng: this.#rng });
     const internal = expectsInternal(session.peerAs, session.localAs);
-    const config = ribPeerConfig(parts.name, parts.addr, internal, parts.routes, policies);
+    const config = ribPeerConfig(parts.name, parts.addr, session.localAs, internal, parts.routes, policies);
     return new Neighbor({ ...parts, peer, ribPeer: this.#rib.addPeer(config), policies }, NEVER);
   }
 }

@@ -99,6 +99,7 @@ export class Neighbor {
 export function ribPeerConfig(
   name: string,
   addr: Ipv4Addr,
+  localAs: number,
   internal: boolean,
   routes: NeighborRoutes,
   policies: NeighborPolicies,
@@ -106,6 +107,7 @@ export function ribPeerConfig(
   return {
     name,
     addr,
+    localAs,
     internal,
     rrClient: internal && routes.rrClient,
     allowLocalAs: routes.allowLocalAs,

@@ -33,6 +33,11 @@ export class RestartDeferral<P> {
     this.#until = this.#awaited.size > 0 ? now + deferralSec * SEC_US : NEVER;
   }
 
+  /** Another neighbour is expected, in families that are deferred still; the time stays what it was. */
+  expect(peer: P, families: readonly Family[]): void {
+    for (const family of families) this.#awaited.get(family)?.add(peer);
+  }
+
   /** Must the choice of routes in this family wait? */
   deferred(family: Family): boolean {
     return this.#awaited.has(family);

@@ -46,6 +46,14 @@ export class RestartHold {
     }
   }
 
+  /** One that came in late. */
+  expect(neighbor: Neighbor): void {
+    this.#deferral.expect(
+      neighbor,
+      neighbor.peer.config.families.map((one) => one.family),
+    );
+  }
+
   get done(): boolean {
     return this.#held.size === 0;
   }

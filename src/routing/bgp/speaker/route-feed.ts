@@ -35,6 +35,11 @@ export class RouteFeed implements RibListener {
     this.#told.set(dest, { nextHops, local });
     this.#tell({ prefix: prefixOf(dest), nextHops, local });
   }
+
+  /** What has been told, and holds. In no particular order. */
+  *dump(): Generator<RouteChange, void, void> {
+    for (const [dest, { nextHops, local }] of this.#told) yield { prefix: prefixOf(dest), nextHops, local };
+  }
 }
 
 /** Each next hop once. */

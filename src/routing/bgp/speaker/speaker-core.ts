@@ -19,11 +19,12 @@ import { BfdWatch } from "./bfd-watch.ts";
 import { type Neighbor, ribPeerConfig } from "./neighbor.ts";
 import { NeighborFactory } from "./neighbor-factory.ts";
 import { type ListenRange, NeighborTable } from "./neighbor-table.ts";
+import { OwnAddresses } from "./own-addresses.ts";
 import { RestartHold } from "./restart-hold.ts";
 import { RouteFeed } from "./route-feed.ts";
 import { type SessionOutput, SessionSet } from "./session-set.ts";
 import type { RangeConfig, SpeakerConfig } from "./speaker-config.ts";
-import type { SpeakerInput, SpeakerOutput } from "./speaker-messages.ts";
+import type { RouteChange, SpeakerInput, SpeakerOutput } from "./speaker-messages.ts";
 
 /** Destinations that one tick decides, and as many that it tells: about ten milliseconds. */
 const BUDGET = 10_000;
@@ -36,7 +37,7 @@ export interface SpeakerDeps {
   readonly nextHopMetric?: (nextHop: NextHop) => number | undefined;
   /** Is it an address of ours? Without it, the neighbours' local addresses are. */
   readonly isLocalAddress?: (nextHop: NextHop) => boolean;
-  /** Emit `route` outputs: there is a forwarding table to keep. */
+  /** Emit `route` outputs, each change once: there is a forwarding table to keep. What it should hold, {@link SpeakerCore.forwarding} says. */
   readonly routes?: boolean;
 }
 
@@ -49,11 +50,11 @@ export class SpeakerCore {
   protected readonly factory: NeighborFactory;
   protected readonly bfd: BfdWatch;
   protected readonly ranges = new Map<ListenRange, RangeConfig>();
-  /** Where our sessions come from, and what we call ourselves as a next hop. */
-  protected readonly ownAddresses = new Set<NextHop>();
+  protected readonly ownAddresses = new OwnAddresses();
   protected readonly sessions: SessionSet;
   /** While routes are not chosen yet after a restart. */
   protected hold: RestartHold | undefined;
+  #feed: RouteFeed | undefined;
   /** Families that are held no more, until their routes have been chosen. */
   #undecided: readonly Family[] | undefined;
   protected outputs: SpeakerOutput[] = [];
@@ -79,7 +80,8 @@ export class SpeakerCore {
     this.out = new RibsOut(this.rib, { localAs, routerId, clusterId, rng: deps.rng });
     this.rib.listen(this.out);
     if (deps.routes === true) {
-      this.rib.listen(new RouteFeed((change) => this.outputs.push({ t: "route", change })));
+      this.#feed = new RouteFeed((change) => this.outputs.push({ t: "route", change }));
+      this.rib.listen(this.#feed);
     }
     this.factory = new NeighborFactory(this.rib, deps.ids, deps.rng);
     this.bfd = new BfdWatch(
@@ -91,6 +93,11 @@ export class SpeakerCore {
       (output) => this.outputs.push(output),
       (neighbor, output) => this.#onSession(neighbor, output),
     );
+  }
+
+  /** Are routes chosen, and not held back after a restart? */
+  get isDecided(): boolean {
+    return this.hold === undefined;
   }
 
   handle(input: SpeakerInput, now: Instant): void {
@@ -134,6 +141,11 @@ export class SpeakerCore {
     if (this.work) return this.now;
     const hold = this.hold?.nextDeadline() ?? NEVER;
     return Math.min(this.sessions.nextDeadline(), this.out.nextDeadline(), this.bfd.nextDeadline(), hold);
+  }
+
+  /** All that `route` outputs have said, the polled ones and those to come: to fill a forwarding table anew, or to compare one. */
+  forwarding(): Iterable<RouteChange> {
+    return this.#feed?.dump() ?? [];
   }
 
   #start(): void {
@@ -282,7 +294,9 @@ export class SpeakerCore {
     neighbor.negotiated = negotiated;
     const { ribPeer, routes, policies } = neighbor;
     if (ribPeer.config.internal !== negotiated.internal) {
-      const config = ribPeerConfig(neighbor.name, neighbor.addr, negotiated.internal, routes, policies);
+      const { name, addr } = neighbor;
+      const { localAs, internal } = negotiated;
+      const config = ribPeerConfig(name, addr, localAs, internal, routes, policies);
       this.rib.configure(ribPeer, config, this.now);
     }
     this.rib.peerUp(ribPeer, { as: negotiated.peerAs, bgpId }, this.now);

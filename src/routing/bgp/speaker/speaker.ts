@@ -1,4 +1,22 @@
 // A BGP speaker: what it can be told to do. How it does it is in speaker-core.ts.
+//
+// To have one in a program (a node's agent, a test), make it with `speakerConfig`, `neighborConfig`, `neighborRoutes`
+// (speaker-defaults.ts) and `peerConfig`, and let a `BgpDriver` (io/bgp) turn it:
+//
+//   const ids = new ConnIds();
+//   const config = speakerConfig({ localAs: 64512, routerId });
+//   const speaker = new BgpSpeaker(config, { rng, ids, routes: true, nextHopMetric, isLocalAddress });
+//   const driver = new BgpDriver({ speaker, ids, clock, listen, carry, uncarry, onOutput });
+//   await driver.start();
+//   driver.change((now) => speaker.addNeighbor(neighborConfig({ addr, localAddr, session: peerConfig({ … }) }), now));
+//   driver.change((now) => speaker.originate({ prefix, nextHop: NEXT_HOP_SELF }, now));
+//
+// Everything below may be done at any time, before the start too, and from one `change` at a time: what follows is carried out behind it.
+// `onOutput` gets `route` (what forwarding is to do), `trace` and `log` (for people), `bfdSend` (for a `BfdSocket`), `restartComplete`.
+// What a neighbour's session was made of (its `session`, addresses, port, password, BFD) changes by delNeighbor(addr, now,
+// CeaseError.CONFIG_CHANGE) and addNeighbor(); its `routes` by reconfigure(), and the session stays. AS, identifier, cluster and decision
+// are the speaker's for life. After a restart (`restarting`) the neighbours that kept our routes are added before the start: the choice
+// waits for those that are there, and for whoever is added while it waits. Rows for people: inspect.ts. Counters: `rib.stats`, `out.stats`, `driver.stats`.
 import { formatIpv4, type Ipv4Addr } from "../../../base/ipv4-addr.ts";
 import { err, ok, type Result } from "../../../base/result.ts";
 import type { Instant } from "../../../base/time.ts";
@@ -25,7 +43,7 @@ export class BgpSpeaker extends SpeakerCore {
     if (!made.ok) return made;
     const neighbor = made.value;
     const { addr, password } = config;
-    this.ownAddresses.add(config.localAddr).add(config.routes.localAddr);
+    this.ownAddresses.add(config.localAddr, config.routes);
     const added = this.neighbors.add(addr, neighbor);
     if (!added.ok) {
       this.rib.delPeer(neighbor.ribPeer, now);
@@ -34,7 +52,10 @@ export class BgpSpeaker extends SpeakerCore {
     if (added.value !== undefined) this.cease(added.value, CeaseError.CONFIG_CHANGE);
     this.sessions.add(neighbor);
     if (password !== undefined) this.outputs.push({ t: "password", remote: addr, password });
-    if (this.started && !config.shutdown) this.startOne(neighbor);
+    if (this.started && !config.shutdown) {
+      this.hold?.expect(neighbor);
+      this.startOne(neighbor);
+    }
     this.sessions.drain();
     return ok(undefined);
   }
@@ -65,7 +86,7 @@ export class BgpSpeaker extends SpeakerCore {
     const added = this.neighbors.addRange(range);
     if (!added.ok) return err(`range "${config.name}" is there already`);
     this.ranges.set(range, config);
-    this.ownAddresses.add(config.localAddr).add(config.routes.localAddr);
+    this.ownAddresses.add(config.localAddr, config.routes);
     return ok(undefined);
   }
 
@@ -141,10 +162,12 @@ export class BgpSpeaker extends SpeakerCore {
     const policies = this.factory.policiesOf(routes);
     if (!policies.ok) return policies;
     this.now = now;
+    this.ownAddresses.add(neighbor.localAddr, routes);
     neighbor.routes = routes;
     neighbor.policies = policies.value;
-    const { internal } = neighbor.ribPeer.config;
-    const config = ribPeerConfig(neighbor.name, neighbor.addr, internal, routes, policies.value);
+    const { name, addr, ribPeer } = neighbor;
+    const { localAs, internal } = ribPeer.config;
+    const config = ribPeerConfig(name, addr, localAs, internal, routes, policies.value);
     this.rib.configure(neighbor.ribPeer, config, now);
     if (neighbor.negotiated !== undefined) {
       this.out.reconfigure(neighbor.ribPeer, neighbor.exportConfig(), now);

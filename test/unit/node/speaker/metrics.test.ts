@@ -47,7 +47,8 @@ describe("metrics", () => {
                 sinceSec: 12,
                 established: 3,
                 dropped: 2,
-                bytesIn: 99,
+                bytesInByType: { UPDATE: 99 },
+                bytesOutByType: { KEEPALIVE: 114 },
                 bytesQueued: 8,
                 messagesIn: { UPDATE: 4 },
                 messagesOut: { KEEPALIVE: 6 },
@@ -83,7 +84,10 @@ describe("metrics", () => {
     expect(text).toContain('podloom_bgp_session_flaps_total{neighbor="a"} 2\n');
     expect(text).toContain('podloom_bgp_messages_total{neighbor="a",direction="in",type="UPDATE"} 4\n');
     expect(text).toContain('podloom_bgp_messages_total{neighbor="a",direction="out",type="KEEPALIVE"} 6\n');
-    expect(text).toContain('podloom_bgp_message_bytes_total{neighbor="a",direction="in"} 99\n');
+    expect(text).toContain('podloom_bgp_message_bytes_total{neighbor="a",direction="in",type="UPDATE"} 99\n');
+    expect(text).toContain(
+      'podloom_bgp_message_bytes_total{neighbor="a",direction="out",type="KEEPALIVE"} 114\n',
+    );
     expect(text).toContain('podloom_bgp_prefixes{neighbor="a",family="IPv4 unicast",table="accepted"} 4\n');
     expect(text).toContain('podloom_bgp_prefixes{neighbor="a",family="IPv4 unicast",table="advertised"} 3\n');
     expect(text).toContain('podloom_bgp_queue_bytes{neighbor="a"} 8\n');

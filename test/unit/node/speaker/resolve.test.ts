@@ -38,8 +38,39 @@ describe("a speaker's file that is right", () => {
       },
       dynamicLimit: 1000,
       restarting: false,
-      deferralSec: 360,
+      deferralSec: 120,
     });
+  });
+
+  test("RFC 8212: with requirePolicy, whoever may be of another AS needs policies of its own", async () => {
+    const neighbors = [
+      "{ address: 10.0.1.2, as: 64512 }",
+      "{ address: 10.0.1.3, as: internal }",
+      "{ address: 10.0.1.4, as: 64513 }",
+      "{ address: 10.0.1.5, as: external, import: all }",
+      "{ address: 10.0.1.6, as: any, export: all }",
+      "{ address: 10.0.1.7, as: [64512, 64513] }",
+      "{ address: 10.0.1.8, as: 64512, localAs: 64600 }",
+    ];
+    const ranges = "ranges:\n  - { name: r, prefix: 10.9.0.0/16, as: external }\n";
+    const file = `${HEAD}neighbors:\n${neighbors.map((one) => `  - ${one}\n`).join("")}${ranges}`;
+    const policiesOf = async (text: string) => {
+      const plan = await planOf(text);
+      return [...plan.neighbors, ...plan.ranges].map(
+        ({ routes }) => `${routes.importPolicy.name} ${routes.exportPolicy.name}`,
+      );
+    };
+    expect(await policiesOf(file)).toEqual(Array.from({ length: 8 }, () => "all all"));
+    expect(await policiesOf(`${file}requirePolicy: true\n`)).toEqual([
+      "all all",
+      "all all",
+      "none none",
+      "all none",
+      "none all",
+      "none none",
+      "none none",
+      "none none",
+    ]);
   });
 
   test("JSON says the same as YAML", async () => {

@@ -36,7 +36,9 @@ function run(world: BgpWorld, rng: SeededRng, until: number, cuts: boolean): voi
   world.now = until;
 }
 
-test("whatever is lost and whoever is stopped: when that ends, there is one session again; stopped, there is no timer", () => {
+test("whatever is lost and whoever is stopped: when that ends, there is one session again; stopped, there is no timer", {
+  timeout: 120_000,
+}, () => {
   for (let seed = 1; seed <= 300; seed++) {
     const rng = new SeededRng(seed);
     const some = (): object => ({

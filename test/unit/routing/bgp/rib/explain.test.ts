@@ -11,7 +11,7 @@ const P = "10.1.0.0/16";
 
 /** One line a path: what was chosen, its neighbour, the step, the reason. */
 function lines(paths: readonly Path[], given: Partial<DecisionOptions> = {}, best?: Path): string[] {
-  const dest = { ...prefix(P), paths, best, multipath: [], holders: 0 };
+  const dest = { ...prefix(P), paths, best, multipath: [], dirty: false, holders: 0 };
   return explain(dest, { ...DEFAULT_DECISION, ...given }).map(
     ({ path, chosen, step, reason }) =>
       `${chosen ?? "-"} ${path.source.config.name} ${step ?? "-"}: ${reason}`,
@@ -185,6 +185,17 @@ describe("why a path takes no part", () => {
     expect(explain(world.dest(P), DEFAULT_DECISION)[0]?.reason).toBe("AS loop: our own is in its path");
     world.announce(world.peer(3, { allowLocalAs: 1 }), [P], { asPath: way(64512, 64512) });
     expect(reasons(world)).toEqual([loop, `${loop} 2 times, which is more than 1`]);
+    world.announce(world.peer(4, { localAs: 65010 }), [P], { asPath: way(65001, 65010) });
+    expect(reasons(world)).toContain("AS loop: 65010 is in its path");
+  });
+
+  test("a prefix of multicast addresses", () => {
+    const world = new RibWorld();
+    world.announce(world.peer(2), ["224.0.0.0/8"]);
+    world.run();
+    expect(explain(world.dest("224.0.0.0/8"), DEFAULT_DECISION)[0]?.reason).toBe(
+      "its prefix is one of multicast addresses",
+    );
   });
 
   test("policy", () => {

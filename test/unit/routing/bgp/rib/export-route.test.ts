@@ -64,7 +64,7 @@ function path(
     source,
     received: route,
     imported: route,
-    dest: { ...prefix(dest), paths: [], best: undefined, multipath: [], holders: 0 },
+    dest: { ...prefix(dest), paths: [], best: undefined, multipath: [], dirty: false, holders: 0 },
   };
 }
 

@@ -57,6 +57,27 @@ describe("eligibility", () => {
     expect(why({ asPath: way(64512, 65001, 64512) }, undefined, 2)).toBeUndefined();
   });
 
+  test("the AS that stands in for ours with the neighbour, in its path, is a loop as well", () => {
+    const world = new RibWorld();
+    const p2 = world.peer(2, { internal: false, localAs: 65010 });
+    const p3 = world.peer(3, { internal: false });
+    for (const peer of [p2, p3]) world.announce(peer, [P], { asPath: way(65001, 65010) });
+    world.run();
+    expect([world.path(P, p2).ineligible, world.path(P, p3).ineligible]).toEqual(["asLoop", undefined]);
+    expect(world.best(P)).toBe("p3");
+  });
+
+  test("RFC 4271#6.3: a prefix of multicast addresses is no route, and no fault of the session", () => {
+    const world = new RibWorld();
+    const p2 = world.peer(2);
+    const bad = ["224.0.0.0/4", "239.1.2.0/24", "ff00::/8", "ff02::/16"];
+    const good = ["0.0.0.0/0", "224.0.0.0/3", "223.255.255.0/24", "240.0.0.0/8", "::/0", "fe00::/7"];
+    world.announce(p2, [...bad, ...good]);
+    world.run();
+    expect(bad.map((text) => world.path(text, p2).ineligible)).toEqual(bad.map(() => "martianPrefix"));
+    expect(good.map((text) => world.best(text))).toEqual(good.map(() => "p2"));
+  });
+
   test("our own route, and our own cluster", () => {
     expect(why({ originatorId: ipv4("10.0.0.1") })).toBe("ownOriginatorId");
     expect(why({ clusterList: [ipv4("10.0.0.7"), ipv4("10.0.0.1")] })).toBe("ownClusterId");

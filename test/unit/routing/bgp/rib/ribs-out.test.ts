@@ -108,6 +108,24 @@ describe("a session that comes up", () => {
     expect(later.take()).toEqual(["+10.1.0.0/16 via 10.0.0.1 []", `eor ${V4}`]);
   });
 
+  test("is told what holds, though what it met was on its way to something else and back", () => {
+    // The other way is another route, or none that can be used.
+    for (const other of [way(65009), way(65001, 64512)]) {
+      const w = new OutWorld();
+      const x = w.peer(2, EXTERNAL);
+      w.announce(x, ["10.1.0.0/16"]);
+      w.run();
+      // Not decided about, when the first of a group comes and all is judged for it.
+      w.announce(x, ["10.1.0.0/16"], { asPath: other });
+      const a = w.neighbor(3);
+      w.out.run(w.now, 1000);
+      w.announce(x, ["10.1.0.0/16"]);
+      w.settle();
+      isAsExpected(w, a);
+      expect(a.table.size).toBe(1);
+    }
+  });
+
   test("joins a group that knows its table in the midst of changes", () => {
     const w = new OutWorld();
     const x = w.peer(2, EXTERNAL);
@@ -257,6 +275,35 @@ describe("messages", () => {
     expect(w.hear(short)).toEqual(["+10.1.0.0/16 via 10.0.0.9 [65001]"]);
     w.leave(short);
     expect(w.out.stats.tooLong).toBe(1);
+  });
+
+  test("RFC 8654#4: go without what may be discarded, if that makes room", () => {
+    const w = new OutWorld();
+    const x = w.peer(2, EXTERNAL);
+    // As below: with 1,009 communities there are two octets to spare.
+    const communities = (count: number) => Array.from({ length: count }, (_, i) => i);
+    const spare = { atomicAggregate: true, aggregator: { as: 65001, addr: 1 } };
+    w.announce(x, ["10.1.2.0/24"], { communities: communities(1009), ...spare });
+    w.announce(x, ["10.2.2.0/24"], { communities: communities(1010), ...spare });
+    w.announce(x, ["10.3.2.0/24"], { communities: communities(1000), ...spare });
+    w.run();
+    const short = w.neighbor(3);
+    const extended = w.neighbor(4, {}, {}, { txMaxBytes: 65535 });
+    w.settle();
+    const toldOf = (peer: typeof short.peer) =>
+      [...w.out.dump(peer, V4)].map(({ dest, route: { attributes: a } }) => [
+        dest.a >>> 16,
+        a.communities.length,
+        a.atomicAggregate,
+        a.aggregator?.as,
+      ]);
+    expect(toldOf(short.peer).sort(([x], [y]) => Number(x) - Number(y))).toEqual([
+      [0x0a01, 1009, false, undefined],
+      [0x0a03, 1000, true, 65001],
+    ]);
+    expect(toldOf(extended.peer).map(([, , atomic]) => atomic)).toEqual([true, true, true]);
+    expect(w.out.stats.tooLong).toBe(1);
+    expect(short.table.size).toBe(2);
   });
 
   test("fit exactly, or not at all", () => {

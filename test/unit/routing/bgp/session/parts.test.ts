@@ -219,5 +219,7 @@ describe("what is shown", () => {
     expect(counters.messagesIn).toEqual([0, 0, 0, 1, 0, 0]);
     expect(counters.octetsOut).toBe(2 * KEEPALIVE.length + updateBytes([]).length);
     expect(counters.octetsIn).toBe(21);
+    expect(counters.octetsOutByType).toEqual([0, 0, updateBytes([]).length, 0, 38, 0]);
+    expect(counters.octetsInByType).toEqual([0, 0, 0, 21, 0, 0]);
   });
 });

@@ -345,6 +345,26 @@ describe("graceful restart", () => {
     expect(lab.routes(a)).toHaveLength(2);
     expect(lab.routes(b)).toHaveLength(2);
   });
+
+  test("and a neighbour that is added while it waits is waited for as well", () => {
+    const lab = new Lab();
+    const a = lab.speaker(A, 64512, { restarting: true, deferralSec: 30 });
+    lab.join(a, A, 64512, B, 64512, given);
+    lab.start(a);
+    lab.join(a, A, 64512, C, 64512, given);
+    const b = lab.speaker(B);
+    lab.join(b, B, 64512, A, 64512, given);
+    lab.change(b, () => b.speaker.originate(network("10.244.2.0/26"), lab.cluster.now));
+    lab.start(b);
+    lab.sec(20);
+    expect(neighborOf(a, B).negotiated).toBeDefined();
+    expect(lab.routes(a)).toEqual([]);
+    const c = lab.speaker(C);
+    lab.join(c, C, 64512, A, 64512, given);
+    lab.start(c);
+    lab.sec(9);
+    expect(lab.routes(a)).toEqual(["10.244.2.0/26 10.0.0.2"]);
+  });
 });
 
 describe("its own networks", () => {
