@@ -29,6 +29,8 @@ export class RouteTable {
   readonly #programmed = new Map<string, RouteSpec>();
   /** Keys whose route has not been brought in line yet. */
   readonly #dirty = new Set<string>();
+  /** Grows with every change of what is wanted. */
+  version = 0;
 
   constructor(options: RouteTableOptions) {
     this.#options = options;
@@ -53,12 +55,15 @@ export class RouteTable {
     const key = keyOf(spec);
     this.#wanted.set(key, spec);
     this.#dirty.add(key);
+    this.version++;
   }
 
   /** Wants it no more. */
   del(route: Pick<RouteSpec, "dst" | "metric">): void {
     const key = keyOf(route);
-    if (this.#wanted.delete(key)) this.#dirty.add(key);
+    if (!this.#wanted.delete(key)) return;
+    this.#dirty.add(key);
+    this.version++;
   }
 
   /**

@@ -2,6 +2,7 @@
 // flags, and the names of labs, nodes and pods.
 import { readdirSync, readFileSync } from "node:fs";
 import type { Command } from "commander";
+import { CALICO_KINDS } from "../control/calico/resource-kinds.ts";
 import { INSPECT_NOUNS } from "../control/inspect.ts";
 import { findSpeakers } from "../io/ipc/speaker-socket.ts";
 import { PodloomError } from "../io/podloom-error.ts";
@@ -12,6 +13,10 @@ import { BIRDC_COMMANDS } from "./bgp-program.ts";
 import type { CommandContext } from "./command-context.ts";
 import { BGP_QUESTIONS } from "./get-bgp.ts";
 import { OUTPUT_FORMATS } from "./output.ts";
+
+/** Calico's kinds, as people type them. */
+const KIND_WORDS = CALICO_KINDS.map((kind) => kind.toLowerCase());
+const FILE_COMMANDS = ["up", "bgp", "apply", "delete", "calicoctl"];
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 
@@ -76,21 +81,27 @@ function inCommand(
   const args = operands(command, before.slice(1));
   const below = command.commands.find((known) => known.name() === args[0]);
   if (current.startsWith("-")) {
-    return (below ?? command).options.flatMap((option) => (option.long ? [option.long] : []));
+    return deepest(command, args).options.flatMap((option) => (option.long ? [option.long] : []));
   }
+  if (command.name() === "calicoctl" || command.name() === "ipam") return inTree(command, args);
   if (below !== undefined) return args.length === 1 ? [...BGP_QUESTIONS] : [];
   if (command.name() === "birdc") return birdcWords(args);
   if (args.length > 0) return [];
   switch (command.name()) {
     case "get":
-      return [...INSPECT_NOUNS, "bgp"];
+      // There `nodes` are the lab's.
+      return [...INSPECT_NOUNS, "bgp", ...KIND_WORDS.filter((word) => word !== "node")];
+    case "delete":
+      return [...KIND_WORDS];
     case "exec":
       return labs(before, cx).flatMap((lab) => [
         ...lab.nodes.flatMap((node) => node.pods.map((pod) => pod.name)),
         ...lab.nodes.map((node) => `node/${node.name}`),
+        ...lab.routers.map((router) => `router/${router.name}`),
+        ...lab.announcers.map((announcer) => `announcer/${announcer.name}`),
       ]);
     case "logs":
-      return [...nodeNames(before, cx), "store", "supervisor"];
+      return [...memberNames(before, cx), "store", "supervisor"];
     case "down":
       return runningLabs(cx.env).map((lab) => lab.name);
     case "completion":
@@ -100,9 +111,28 @@ function inCommand(
   }
 }
 
+/** The command that these words lead to. */
+function deepest(command: Command, args: readonly string[]): Command {
+  const next = command.commands.find((known) => known.name() === args[0]);
+  return next === undefined ? command : deepest(next, args.slice(1));
+}
+
+/** Words below a command that has several levels; behind `get` and `delete` stand kinds. */
+function inTree(command: Command, args: readonly string[]): string[] {
+  let at = command;
+  for (const [i, arg] of args.entries()) {
+    const next = at.commands.find((known) => known.name() === arg);
+    if (next === undefined) return [];
+    at = next;
+    if (i === args.length - 1 && (arg === "get" || arg === "delete")) return [...KIND_WORDS];
+  }
+  return at.commands.map((known) => known.name());
+}
+
 /** What of `words` is neither a flag nor the value of one. */
 function operands(command: Command, words: readonly string[]): string[] {
-  const options = [command, ...command.commands].flatMap(({ options }) => options);
+  const below = command.commands.flatMap((one) => [one, ...one.commands]);
+  const options = [command, ...below].flatMap(({ options }) => options);
   const valued = new Set(
     options.flatMap(({ required, optional, short, long }) => (required || optional ? [short, long] : [])),
   );
@@ -123,7 +153,8 @@ function flagValues(command: string, flag: string, cx: CommandContext): string[]
   switch (flag) {
     case "-o":
     case "--output":
-      return command === "get" ? [...OUTPUT_FORMATS] : ["json"];
+      if (command === "ipam") return undefined;
+      return command === "get" || command === "calicoctl" ? [...OUTPUT_FORMATS, "ps"] : ["json"];
     case "--lab":
       return runningLabs(cx.env).map((lab) => lab.name);
     case "--speaker":
@@ -134,9 +165,12 @@ function flagValues(command: string, flag: string, cx: CommandContext): string[]
       return ["converged", "ready"];
     case "--store":
       return ["embedded", "etcd", "http://"];
+    case "--strictaffinity":
+      return ["true", "false"];
     case "-f":
     case "--file":
-      return command === "up" || command === "bgp"
+    case "--filename":
+      return FILE_COMMANDS.includes(command)
         ? readdirSync(cx.cwd).filter((name) => /\.ya?ml$/.test(name))
         : undefined;
     default:
@@ -144,12 +178,21 @@ function flagValues(command: string, flag: string, cx: CommandContext): string[]
   }
 }
 
+function memberNames(before: readonly string[], cx: CommandContext): string[] {
+  return labs(before, cx).flatMap(({ nodes, routers, announcers }) =>
+    [...nodes, ...routers, ...announcers].map(({ name }) => name),
+  );
+}
+
 function nodeNames(before: readonly string[], cx: CommandContext): string[] {
   return labs(before, cx).flatMap((lab) => lab.nodes.map((node) => node.name));
 }
 
 /** The running labs as they were resolved, or the one that --lab names. */
-function labs(before: readonly string[], cx: CommandContext): Pick<Lab, "nodes">[] {
+function labs(
+  before: readonly string[],
+  cx: CommandContext,
+): Pick<Lab, "nodes" | "routers" | "announcers">[] {
   const at = before.indexOf("--lab");
   const wanted = at < 0 ? undefined : before[at + 1];
   return runningLabs(cx.env).flatMap((holder) => {

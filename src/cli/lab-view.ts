@@ -1,7 +1,8 @@
 // A running lab as the measuring room wants to see it.
 import type { PodRow } from "../control/inspect.ts";
 import type { LabClient } from "../lab/lab-client.ts";
-import type { LabView } from "../measure/convergence.ts";
+import type { LabStatus } from "../lab/lab-protocol.ts";
+import type { LabView, SubnetUnit } from "../measure/convergence.ts";
 import type { PodAddress } from "../measure/reachability.ts";
 
 /** One look at the nodes, and at the store when asked. */
@@ -17,7 +18,13 @@ export async function lookAt(client: LabClient, withStore: boolean): Promise<Lab
     })),
     storeLeases: status.storeLeases,
     storeOptional: status.storeOptional,
+    unit: unitOf(status.cni),
   };
+}
+
+/** What nodes of such a lab have. */
+export function unitOf(cni: LabStatus["cni"]): SubnetUnit {
+  return cni === "calico" ? "block" : "lease";
 }
 
 /** Pods that have an address, in the order of their nodes, and nodes that could not be asked. */

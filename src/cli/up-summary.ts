@@ -5,6 +5,7 @@ import type { NodeRow } from "../control/inspect.ts";
 import type { LabClient } from "../lab/lab-client.ts";
 import { runningLabs } from "../lab/lab-lock.ts";
 import type { LabStatus } from "../lab/lab-protocol.ts";
+import { nodeAsNumbers } from "../lab/node-as-numbers.ts";
 import type { PodAddress, Reachability } from "../measure/reachability.ts";
 import type { CommandContext } from "./command-context.ts";
 import { formatBytes } from "./format.ts";
@@ -24,7 +25,8 @@ export async function printSummary(
   const { rows } = await client.ask("get", { noun: "nodes" });
   const nodes = rows as NodeRow[];
   terminal.print("");
-  for (const line of nodeTable(nodes, status.cni)) terminal.print(line);
+  const asNumbers = status.cni === "calico" ? await nodeAsNumbers(status.store.endpoints) : new Map();
+  for (const line of nodeTable(nodes, status.cni, asNumbers)) terminal.print(line);
   terminal.print("");
   if (reachability !== undefined) {
     printReachability(reachability, terminal);
@@ -48,14 +50,22 @@ export function programName(script: string | undefined, env: NodeJS.ProcessEnv):
   return script?.endsWith(".js") === true || env.npm_command === "exec" ? "npx podloom" : "podloom";
 }
 
-function nodeTable(nodes: readonly NodeRow[], cni: LabStatus["cni"]): string[] {
+function nodeTable(
+  nodes: readonly NodeRow[],
+  cni: LabStatus["cni"],
+  asNumbers: ReadonlyMap<string, number>,
+): string[] {
   const memory = (bytes: number | undefined): string => (bytes === undefined ? "-" : formatBytes(bytes));
   const [heads, own]: [readonly string[], (node: NodeRow) => readonly string[]] =
     cni === "flannel"
       ? [["SUBNET", "VTEP-MAC"], (node) => [node.subnet ?? "-", node.vtepMac ?? "-"]]
       : [
           ["BLOCK", "AS", "ENCAPSULATION"],
-          (node) => [node.subnet ?? "-", String(node.asNumber ?? "-"), node.encapsulation ?? "-"],
+          (node) => [
+            node.subnet ?? "-",
+            String(node.asNumber ?? asNumbers.get(node.name) ?? "-"),
+            node.encapsulation ?? node.backend,
+          ],
         ];
   const last = 3 + heads.length;
   return tableLines(

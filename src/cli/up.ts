@@ -12,7 +12,7 @@ import { measureReachability, REACHABILITY_DEFAULTS, type Reachability } from ".
 import { type CommandContext, onSignals } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 import { formatElapsed } from "./format.ts";
-import { listPods, lookAt } from "./lab-view.ts";
+import { listPods, lookAt, unitOf } from "./lab-view.ts";
 import { loadLab } from "./load-lab.ts";
 import { Progress } from "./progress.ts";
 import { printSummary } from "./up-summary.ts";
@@ -39,7 +39,12 @@ export async function up(flags: UpFlags, cx: CommandContext): Promise<number> {
   const { lab, file } = loadLab(flags.file, overrides, cx.cwd);
   const progress = new Progress(cx.terminal);
   const pods = lab.nodes.reduce((sum, node) => sum + node.pods.length, 0);
-  const what = `${countOf(lab.nodes.length, "node")}, ${countOf(pods, "pod")}`;
+  const what = [
+    countOf(lab.nodes.length, "node"),
+    countOf(pods, "pod"),
+    ...(lab.routers.length > 0 ? [countOf(lab.routers.length, "router")] : []),
+    ...(lab.announcers.length > 0 ? [countOf(lab.announcers.length, "announcer")] : []),
+  ].join(", ");
   cx.terminal.note(`lab "${lab.name}": ${what}, ${lab.backend}, from ${file ?? "the built-in default"}`);
   const session = new UpSession(lab, flags, cx, progress);
   try {
@@ -93,7 +98,7 @@ class UpSession {
     let failure: PodloomError | undefined;
     const failed = run.finished.then((error) => {
       failure = error;
-      this.#abort.abort(error);
+      this.#abort.abort(error ?? endedElsewhere());
       this.#wake();
     });
     let exitCode: number = ExitCode.FAILED;
@@ -133,7 +138,7 @@ class UpSession {
 
   async #converge(client: LabClient): Promise<void> {
     const nodes = this.#lab.nodes.length;
-    const timeoutMs = this.#flags.timeoutMs ?? 60_000 + nodes * 1000;
+    const timeoutMs = this.#flags.timeoutMs ?? convergenceTimeoutMs(this.#lab);
     const result = await waitForConvergence((withStore) => lookAt(client, withStore), {
       goal: "converged",
       timeoutMs,
@@ -155,7 +160,9 @@ class UpSession {
       );
     }
     const agree = nodes === 1 ? "agrees" : "agree";
-    this.#progress.done(`${countOf(nodes, "node")} ${agree} on ${countOf(result.leases, "lease")}`);
+    this.#progress.done(
+      `${countOf(nodes, "node")} ${agree} on ${countOf(result.leases, unitOf(this.#lab.calico === undefined ? "flannel" : "calico"))}`,
+    );
   }
 
   async #verify(client: LabClient): Promise<Reachability> {
@@ -229,6 +236,18 @@ class UpSession {
         return;
     }
   }
+}
+
+/** Calico's BGP dials 2 to 5 s after a start, and again 5 s after a refusal; its first routes may come a good deal later. */
+function convergenceTimeoutMs({ nodes, calico }: Lab): number {
+  return 60_000 + nodes.length * 1000 + (calico?.timers === "calico" ? 60_000 : 0);
+}
+
+/** Somebody else has stopped the lab while this command was still at it. */
+function endedElsewhere(): PodloomError {
+  return new PodloomError("PL_LAB_ENDED", "the lab was stopped before it was up", {
+    remedy: "Somebody ran `podloom down`. Start it again with: podloom up",
+  });
 }
 
 function interruption(): PodloomError {

@@ -1,6 +1,6 @@
 import { countOf } from "../base/count-of.ts";
 import { PodloomError } from "../io/podloom-error.ts";
-import { POD_REMEDY, waitForConvergence } from "../measure/convergence.ts";
+import { type LabView, POD_REMEDY, type SubnetUnit, waitForConvergence } from "../measure/convergence.ts";
 import { type CommandContext, interruption, onSignals, withLab } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 import { formatElapsed } from "./format.ts";
@@ -26,7 +26,13 @@ export function wait(flags: WaitFlags, cx: CommandContext): Promise<number> {
     );
     progress.begin("wait", `for ${flags.goal}`);
     try {
-      const result = await waitForConvergence((withStore) => lookAt(client, withStore), {
+      let unit: SubnetUnit = "lease";
+      const look = async (withStore: boolean): Promise<LabView> => {
+        const view = await lookAt(client, withStore);
+        unit = view.unit ?? unit;
+        return view;
+      };
+      const result = await waitForConvergence(look, {
         goal: flags.goal,
         timeoutMs: flags.timeoutMs,
         pollMs: POLL_MS,
@@ -52,7 +58,7 @@ export function wait(flags: WaitFlags, cx: CommandContext): Promise<number> {
           },
         );
       }
-      const agreed = flags.goal === "converged" ? `, ${countOf(result.leases, "lease")}` : "";
+      const agreed = flags.goal === "converged" ? `, ${countOf(result.leases, unit)}` : "";
       cx.terminal.print(`${flags.goal}: ${countOf(result.nodes, "node")}${agreed}`);
       return ExitCode.DONE;
     } finally {

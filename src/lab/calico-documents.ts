@@ -16,6 +16,7 @@ import { SystemRng } from "../io/clock.ts";
 import { BGP_PORT } from "./bgp-port.ts";
 import type { LabCalico } from "./resolve-calico.ts";
 import type { Lab } from "./resolve-lab.ts";
+import { listenPort } from "./resolve-routers.ts";
 
 /** The versions that stand in ClusterInformation. */
 const RELEASES = { "3.31": "v3.31.0", "3.32": CALICO_VERSION, "3.33": "v3.33.0" } as const;
@@ -60,14 +61,6 @@ function withPeerPort(peer: BGPPeer, lab: Lab, bgpPort: number): BGPPeer {
     interfaces.some(({ address }) => formatIpv4(address) === peerIP),
   );
   if (router === undefined) return peer;
-  const port = routerPort(router.bgp, bgpPort);
+  const port = listenPort(router.bgp) ?? bgpPort;
   return port === BGP_PORT ? peer : { ...peer, spec: { ...peer.spec, peerIP: `${peerIP}:${port}` } };
-}
-
-/** Where a router's BGP listens. */
-export function routerPort(bgp: Readonly<Record<string, unknown>> | undefined, bgpPort: number): number {
-  const listen = bgp?.listen;
-  const port =
-    typeof listen === "object" && listen !== null ? (listen as { port?: unknown }).port : undefined;
-  return typeof port === "number" && port !== 0 ? port : bgpPort;
 }

@@ -93,6 +93,7 @@ export function resolveAnnouncers(
       checkSpeaker(text, file, routers, ["announcers", i, "gateways", j], faults);
       return parseIpv4(text) ?? [];
     });
+    checkOnePort(gateways, routers, ["announcers", i, "gateways"], faults);
     if (found === undefined || segment === undefined) return [];
     taken.take(found.addr, announcer.name, path, false);
     const interfaces = [{ address: found.addr, segment }];
@@ -120,6 +121,33 @@ function checkSpeaker(
     const remedy = `Give ${router.name} a bgp block with its AS and the announcer as a neighbor.`;
     faults.add(path, `${text} is ${router.name}, which speaks no BGP`, remedy);
   }
+}
+
+/** An announcer calls all its gateways on one port. */
+function checkOnePort(
+  gateways: readonly Ipv4Addr[],
+  routers: readonly LabRouter[],
+  path: readonly (string | number)[],
+  faults: DocumentFaults,
+): void {
+  const ports = gateways.map((gateway) => listenPort(routerWith(gateway, routers)?.bgp));
+  const other = ports.findIndex((port) => port !== ports[0]);
+  if (other < 0) return;
+  const said = (port: number | undefined): string => (port === undefined ? "the usual port" : `port ${port}`);
+  const message = `an announcer calls all gateways on one port, but they listen on ${said(ports[0])} and ${said(ports[other])}`;
+  faults.add(
+    [...path, other],
+    message,
+    "Give the routers the same bgp.listen.port, or each an announcer of its own.",
+  );
+}
+
+/** The port that a router's BGP is told to listen on. */
+export function listenPort(bgp: Readonly<Record<string, unknown>> | undefined): number | undefined {
+  const listen = bgp?.listen;
+  const port =
+    typeof listen === "object" && listen !== null ? (listen as { port?: unknown }).port : undefined;
+  return typeof port === "number" && port !== 0 ? port : undefined;
 }
 
 /** Are the segments' gateways interfaces of routers? */

@@ -5,7 +5,7 @@ import { formatIpv4 } from "../base/ipv4-addr.ts";
 import { type LabDirs, makeStateFolder, stateFault } from "./lab-dirs.ts";
 import type { MemberContext } from "./lab-member.ts";
 import { LAB_API_VERSION } from "./lab-schema.ts";
-import type { LabAnnouncer, LabInterface, LabRouter } from "./resolve-routers.ts";
+import { type LabAnnouncer, type LabInterface, type LabRouter, listenPort } from "./resolve-routers.ts";
 
 /** A router or an announcer, as `podloom router` reads it. */
 interface RouterFile {
@@ -22,7 +22,7 @@ interface RouterFile {
     readonly etcd: readonly string[];
     readonly as: number;
     readonly gateways: readonly string[];
-    /** Where the gateways listen. */
+    /** Where all the gateways listen. */
     readonly port: number;
   };
 }
@@ -40,10 +40,19 @@ export function routerFile(router: LabRouter, context: MemberContext): RouterFil
 
 /** What an announcer is told: it forwards nothing. */
 export function announcerFile(announcer: LabAnnouncer, context: MemberContext): RouterFile {
-  const gateways = announcer.gateways.map(formatIpv4);
-  const { as } = announcer;
-  const etcd = context.endpoints;
-  return { ...baseOf(announcer, context), announcer: { etcd, as, gateways, port: context.bgpPort } };
+  const [first] = announcer.gateways;
+  const router = context.lab.routers.find(({ interfaces }) =>
+    interfaces.some(({ address }) => address === first),
+  );
+  return {
+    ...baseOf(announcer, context),
+    announcer: {
+      etcd: context.endpoints,
+      as: announcer.as,
+      gateways: announcer.gateways.map(formatIpv4),
+      port: listenPort(router?.bgp) ?? context.bgpPort,
+    },
+  };
 }
 
 function baseOf(

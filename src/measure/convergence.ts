@@ -26,7 +26,12 @@ export interface LabView {
   readonly storeLeases: readonly string[] | undefined;
   /** Subnets in the store that a node may list, or not: Calico's blocks that nobody needs a route to. */
   readonly storeOptional?: readonly string[];
+  /** What such a subnet is; absent: a lease. */
+  readonly unit?: SubnetUnit;
 }
+
+/** Flannel's subnets are leased; Calico's are blocks. */
+export type SubnetUnit = "lease" | "block";
 
 /** What that look showed. */
 export interface Convergence {
@@ -45,8 +50,8 @@ export interface Convergence {
 export function judgeConvergence(view: LabView, goal: "ready" | "converged"): Convergence {
   const { nodes } = view;
   const found = {
-    ready: nodes.filter(isReady).length,
-    nodes: nodes.length,
+    ready: nodes.filter((node) => node.listsLeases && isReady(node)).length,
+    nodes: nodes.filter((node) => node.listsLeases).length,
     leases: (view.storeLeases ?? []).filter((subnet) =>
       nodes.some((node) => node.listsLeases && !isIgnored(node, subnet)),
     ).length,
@@ -59,7 +64,7 @@ export function judgeConvergence(view: LabView, goal: "ready" | "converged"): Co
 
 /** The first thing that is not there yet. */
 function whatIsMissing(
-  { nodes, storeLeases, storeOptional = [] }: LabView,
+  { nodes, storeLeases, storeOptional = [], unit = "lease" }: LabView,
   goal: "ready" | "converged",
 ): string {
   const local = describeAll(nodes, describeUnready) || describeAll(nodes, describeMissingPods);
@@ -71,7 +76,7 @@ function whatIsMissing(
   if (storeLeases === undefined) return "the store (it does not answer)";
   const stored = new Set(storeLeases);
   const optional = new Set(storeOptional);
-  return describeAll(listing, (node) => describeLag(node, stored, optional));
+  return describeAll(listing, (node) => describeLag(node, stored, optional, unit));
 }
 
 /** The first node of which `describe` has something to say, and how many more there are. */
@@ -133,14 +138,15 @@ function describeLag(
   node: NodeView,
   stored: ReadonlySet<string>,
   optional: ReadonlySet<string>,
+  unit: SubnetUnit,
 ): string | undefined {
   const listed = new Set(node.state?.leases);
   const ignored = new Set(node.state?.ignored);
   const lacking = [...stored].filter((subnet) => !listed.has(subnet) && !ignored.has(subnet)).length;
   const stale = [...listed].filter((subnet) => !stored.has(subnet) && !optional.has(subnet)).length;
   if (lacking === 0 && stale === 0) return undefined;
-  if (lacking === 0) return `${count(stale, "lease")} to remove`;
-  return `${count(lacking, "lease")} to install${stale === 0 ? "" : `, ${stale} to remove`}`;
+  if (lacking === 0) return `${count(stale, unit)} to remove`;
+  return `${count(lacking, unit)} to install${stale === 0 ? "" : `, ${stale} to remove`}`;
 }
 
 function count(n: number, noun: string): string {

@@ -1,20 +1,29 @@
-// Stands in for `podloom node` where a test wants a node that misbehaves; `store` is the real embedded store. Plain
+// Stands in for `podloom node` and `podloom router` where a test wants one that misbehaves; each writes the arguments that it was
+// given to its state folder. `store` is the real embedded store. Plain
 // JavaScript over the built rooms, because it runs as a process of its own. What each node does comes in FAKE_NODES:
 //   { "node2": { "exitCode": 5, "log": { … }, "afterMs": 50, "lives": 2, "deaf": true, "token": "wrong" } }
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { connectIpc } from "../../dist/io/ipc/client.js";
 
 const [program, ...argv] = process.argv.slice(2);
 if (program === "store") await import("../../dist/io/embedded/main.js");
 else await node(argv);
 
-async function node(args) {
-  const [name, state, control] = ["--name", "--state", "--control"].map(
+/** What a node is told by flags, and a router by its file. */
+function toldBy(args) {
+  const [name, state, control, file] = ["--name", "--state", "--control", "-f"].map(
     (flag) => args[args.indexOf(flag) + 1],
   );
+  if (program !== "router") return { name, state, control };
+  return { name: JSON.parse(readFileSync(file, "utf8")).name, state: dirname(file), control };
+}
+
+async function node(args) {
+  const { name, state, control } = toldBy(args);
   const behaviour = JSON.parse(process.env.FAKE_NODES ?? "{}")[name] ?? {};
   const life = countLives(state);
+  writeFileSync(join(state, "argv.json"), JSON.stringify([program, ...args]));
   const sick = behaviour.exitCode !== undefined && life <= (behaviour.lives ?? Number.POSITIVE_INFINITY);
   if (behaviour.deaf) process.on("SIGTERM", () => {});
   if (sick) {

@@ -53,7 +53,7 @@ function pretendToRun(name: string): void {
   });
   mkdirSync(dirs.logs, { recursive: true });
   const nodes = [{ name: "n1", address: 0, pods: [{ name: "web" }] }];
-  writeFileSync(dirs.labJson, JSON.stringify({ nodes }));
+  writeFileSync(dirs.labJson, JSON.stringify({ nodes, routers: [{ name: "tor1" }], announcers: [] }));
 }
 
 describe("usage", () => {
@@ -185,14 +185,26 @@ describe("completion", () => {
     expect(await complete("v")).toEqual(["verify", "version"]);
     expect(await complete("get", "n")).toEqual(["nodes", "neigh"]);
     expect(await complete("up", "--sto")).toEqual(["--store"]);
-    expect(await complete("get", "pods", "-o", "")).toEqual(["table", "wide", "json", "yaml"]);
+    expect(await complete("get", "pods", "-o", "")).toEqual(["table", "wide", "json", "yaml", "ps"]);
     expect(await complete("")).not.toContain("__supervise");
+  });
+
+  test("of Calico's kinds and commands, on every level", async () => {
+    expect(await complete("get", "ip")).toEqual(["ippool"]);
+    expect(await complete("delete", "bgp")).toEqual(["bgpconfiguration", "bgppeer", "bgpfilter"]);
+    expect(await complete("ipam", "")).toEqual(["show", "check", "release", "configure"]);
+    expect(await complete("calicoctl", "")).toEqual([
+      ...["create", "replace", "apply", "delete", "get", "ipam", "node"],
+    ]);
+    expect(await complete("calicoctl", "ipam", "c")).toEqual(["check", "configure"]);
+    expect(await complete("calicoctl", "get", "w")).toEqual(["workloadendpoint"]);
+    expect(await complete("ipam", "show", "--show-b")).toEqual(["--show-blocks", "--show-borrowed"]);
   });
 
   test("of what runs", async () => {
     pretendToRun("lab1");
-    expect(await complete("exec", "")).toEqual(["web", "node/n1"]);
-    expect(await complete("logs", "")).toEqual(["n1", "store", "supervisor"]);
+    expect(await complete("exec", "")).toEqual(["web", "node/n1", "router/tor1"]);
+    expect(await complete("logs", "")).toEqual(["n1", "tor1", "store", "supervisor"]);
     expect(await complete("down", "")).toEqual(["lab1"]);
     expect(await complete("exec", "web", "--", "")).toEqual([]);
   });

@@ -276,6 +276,11 @@ describe("a Calico lab that is wrong", () => {
       ],
     ],
     [
+      "gateways on several ports",
+      `${RACKS}    bgp: { as: 64512 }\n  - { name: tor2, interfaces: [10.20.0.9/24], bgp: { as: 64512, listen: { port: 1179 } } }\nannouncers:\n  - { name: a, address: 10.20.0.250, as: 64512, gateways: [10.20.0.1, 10.20.0.9] }\n`,
+      [/announcers\[0\].gateways\[1\]: an announcer calls .* listen on the usual port and port 1179/],
+    ],
+    [
       "nodes outside of their segments",
       `${RACKS}nodes:\n  - { name: a, segment: rack3 }\n  - { name: b, segment: rack1, address: 10.30.0.9 }\n  - { name: c, address: 10.40.0.9 }\n  - { name: d, address: 10.30.0.1 }\n  - { name: tor1 }\n`,
       [

@@ -46,6 +46,39 @@ describe("judgeConvergence", () => {
     });
   });
 
+  describe("with Calico", () => {
+    const BLOCKS = ["192.168.1.0/26", "192.168.2.0/26"];
+    const calico = (leases: readonly string[]): LabView => ({
+      nodes: [
+        { name: "tor1", listsLeases: false, state: state("tor1", { leases: [], pods: [] }), pods: [] },
+        { name: "a", listsLeases: true, state: state("a", { leases }), pods: [] },
+      ],
+      storeLeases: BLOCKS,
+      storeOptional: ["192.168.3.0/26"],
+      unit: "block",
+    });
+
+    test("a router is only to be ready, and a block that nobody needs may be listed or not", () => {
+      const seen = { converged: true, nodes: 1, ready: 1, leases: 2 };
+      expect(judgeConvergence(calico(BLOCKS), "converged")).toMatchObject(seen);
+      expect(judgeConvergence(calico([...BLOCKS, "192.168.3.0/26"]), "converged")).toMatchObject(seen);
+    });
+
+    test.each([
+      [BLOCKS.slice(1), "a (1 block to install)"],
+      [[...BLOCKS, "192.168.9.0/26"], "a (1 block to remove)"],
+    ])("%j", (leases, waitingFor) => {
+      expect(judgeConvergence(calico(leases), "converged")).toMatchObject({ converged: false, waitingFor });
+    });
+
+    test("a router that is not ready is waited for", () => {
+      const view = calico(BLOCKS);
+      const tor1 = { name: "tor1", listsLeases: false, state: undefined, pods: [] };
+      const seen = judgeConvergence({ ...view, nodes: [tor1, ...view.nodes.slice(1)] }, "converged");
+      expect(seen).toMatchObject({ converged: false, waitingFor: "tor1 (starting)" });
+    });
+  });
+
   const cases: readonly (readonly [string, LabView, string])[] = [
     ["a dead node", view(undefined), "a (not running: exit code 1)"],
     [
@@ -102,7 +135,12 @@ describe("judgeConvergence", () => {
     const look: LabView = {
       nodes: [
         { name: "a", listsLeases: true, state: state("a", { ignored: [overlapsA, bad] }), pods: [] },
-        { name: "b", listsLeases: true, state: state("b", { ignored: [bad], leases: [...LEASES, overlapsA] }), pods: [] },
+        {
+          name: "b",
+          listsLeases: true,
+          state: state("b", { ignored: [bad], leases: [...LEASES, overlapsA] }),
+          pods: [],
+        },
       ],
       storeLeases: [...LEASES, overlapsA, bad],
     };

@@ -77,8 +77,8 @@ describe("measureReachability", () => {
       pods(3),
       options,
     );
-    // Each source greets one pod of another node first, alone.
-    expect(asked.map((args) => args.targets.length)).toEqual([1, 2, 1, 2, 1, 2]);
+    // Each source greets one pod of another node first, alone, then one of each further node.
+    expect(asked.map((args) => args.targets.length)).toEqual([1, 1, 2, 1, 1, 2, 1, 1, 2]);
     expect(result).toMatchObject({
       pairsTotal: 6,
       sampleSeed: undefined,

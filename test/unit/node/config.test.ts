@@ -98,6 +98,32 @@ test("several endpoints, and flanneld's lifetime in mode renew", () => {
   });
 });
 
+test("a node of a Calico cluster", () => {
+  const flags = [
+    "--cni",
+    "calico",
+    "--calico-version",
+    "3.33",
+    "--bgp-timers",
+    "fast",
+    "--ipip-carrier",
+    "fou",
+  ];
+  const pods = ["--pod", "a", "--pod", "b@shop", "--pod", "c=10.244.1.9@shop"];
+  expect(parse(...flags, "--gateway", "192.168.56.1", ...pods)).toMatchObject({
+    cni: "calico",
+    calicoVersion: "3.33",
+    bgpTimers: "fast",
+    ipipCarrier: "fou",
+    gateway: ipv4("192.168.56.1"),
+    pods: [
+      { name: "a", ip: undefined },
+      { name: "b", ip: undefined, namespace: "shop" },
+      { name: "c", ip: ipv4("10.244.1.9"), namespace: "shop" },
+    ],
+  });
+});
+
 describe("a mistake is named with its flag and what to give instead", () => {
   test.each([
     [["--address", "192.168.56"], /--address "192\.168\.56" will not do; give an IPv4 address like/],
@@ -120,6 +146,22 @@ describe("a mistake is named with its flag and what to give instead", () => {
     [["--subnet", ""], /--subnet/],
     [["--log-level", "loud"], /--log-level "loud" .* trace, debug/],
     [["--nmae", "x"], /--nmae/],
+    [["--cni", "cilium"], /--cni "cilium" .* one of flannel, calico/],
+    [
+      ["--cni", "calico", "--calico-version", "3.30"],
+      /--calico-version "3\.30" .* one of 3\.31, 3\.32, 3\.33/,
+    ],
+    [["--cni", "calico", "--lease-ttl", "9"], /--lease-ttl is for --cni flannel; this node has --cni calico/],
+    [
+      ["--cni", "calico", "--subnet", "10.1.1.0/24", "--etcd-prefix", "/x"],
+      /--etcd-prefix, --subnet are for/,
+    ],
+    [["--gateway", "192.168.56.1"], /--gateway is for --cni calico; this node has --cni flannel/],
+    [["--cni", "calico", "--gateway", "10.0.0.1"], /--gateway must be a host's address in --segment/],
+    [["--cni", "calico", "--gateway", "192.168.56.2"], /--gateway is the node's own --address/],
+    [["--pod", "web@shop"], /--pod web@shop: namespaces are for --cni calico/],
+    [["--cni", "calico", "--pod", "web@Shop"], /--pod "web@Shop" will not do/],
+    [["--cni", "calico", "--pod", "web@shop=10.1.1.1"], /--pod "web@shop=10\.1\.1\.1" will not do/],
     [["stray"], /stray/],
     [["--state"], /--state/],
     [["--etcd-certfile", "x.pem"], /--etcd-certfile "x\.pem" cannot be read/],

@@ -45,8 +45,6 @@ export interface FelixOptions {
 }
 
 export class Felix {
-  /** Grows whenever {@link reachableBlocks} may have changed. */
-  reachableVersion = 0;
   readonly pools = new PoolTable();
   readonly endpoints: EndpointManager;
   readonly ipip: IpipManager;
@@ -64,6 +62,8 @@ export class Felix {
   #vxlan: VxlanManager | undefined;
   #vxlanAsked = false;
   #vxlanAddr: Ipv4Addr | undefined;
+  /** Grows with every change of what is behind which node. */
+  #l3Version = 0;
   #refreshAt: Instant = NEVER;
   /** The complaints of the last work, so that what stays wrong is told once. */
   #complaints = "";
@@ -96,6 +96,11 @@ export class Felix {
     this.#l3 = new L3Routes(node);
     this.#blocks = new LocalBlocks(this.#routes);
     this.#cluster = new ClusterRoutes({ routes: this.#routes, uplink, tunnel: () => this.ipip.device });
+  }
+
+  /** Grows whenever {@link reachableBlocks} may have changed. */
+  get reachableVersion(): number {
+    return this.#l3Version + this.#routes.version + this.#kernel.version + this.#blocks.version;
   }
 
   get config(): FelixConfigurationSpec {
@@ -155,7 +160,6 @@ export class Felix {
   /** A route that BIRD wants in the kernel, or wants there no more. */
   kernelRoute(change: KernelRouteChange): void {
     this.#kernel.change(change);
-    this.reachableVersion++;
   }
 
   /** BIRD has said all its routes: others of its are an earlier life's. */
@@ -176,7 +180,6 @@ export class Felix {
     if (addr === undefined) {
       this.#vxlan?.close(now);
       this.#vxlan = undefined;
-      this.reachableVersion++;
     } else if (this.#vxlan !== undefined) this.#vxlan.configure(addr, now);
     else if (!this.#vxlanAsked) {
       this.#vxlanAsked = true;
@@ -210,7 +213,7 @@ export class Felix {
   completeDeferredWork(now: Instant): void {
     const { node, version } = this.#options;
     const changes = this.#l3.flush();
-    if (changes.replaced.length + changes.deleted.length > 0) this.reachableVersion++;
+    this.#l3Version += changes.replaced.length + changes.deleted.length;
     this.#vxlan?.onRoutes(changes);
     const complaints = this.#vxlan?.completeDeferredWork(now) ?? [];
     this.#cluster.setSwitch(felixSwitch(version, this.config));

@@ -18,6 +18,11 @@ export class KernelRoutes {
     this.#table = new RouteTable({ host, owns: ({ proto }) => proto === "bird" });
   }
 
+  /** Grows with every change of what is wanted. */
+  get version(): number {
+    return this.#table.version;
+  }
+
   /** Destinations of routes that lead somewhere. */
   *destinations(): Iterable<Prefix> {
     for (const { type, dst } of this.#wanted.values()) if (type === "unicast") yield dst;

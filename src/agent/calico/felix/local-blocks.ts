@@ -12,6 +12,8 @@ export class LocalBlocks {
   readonly #blocks = new Map<string, Prefix>();
   readonly #installed = new Map<string, Prefix>();
   #dirty = false;
+  /** Grows with every change of {@link blocks}. */
+  version = 0;
 
   constructor(routes: RouteTable) {
     this.#routes = routes;
@@ -27,6 +29,7 @@ export class LocalBlocks {
       const key = formatPrefix(update.cidr);
       if (update.value === undefined || update.value === "pending") this.#blocks.delete(key);
       else this.#blocks.set(key, update.cidr);
+      this.version++;
       this.#dirty = true;
     } else if (update.t === "resource" && update.kind === "IPPool") {
       this.#pools.replace(update.name, update.value as IPPool | undefined);
