@@ -272,7 +272,7 @@ function checkRoutes({ cluster, modes }: Chaos, chaosDbg = { cluster, modes }): 
         console.log(
           n.config.name,
           n.agent.state(),
-          [...n.sim.speaker.rib.destinations(0x10001 as never)].length,
+          
           JSON.stringify(n.agent.host.fib.dump("main").map((r) => formatPrefix(r.dst) + routeText(r))),
           n.logs.slice(-30).join("\n"),
         );

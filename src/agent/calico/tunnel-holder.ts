@@ -5,9 +5,17 @@ import { type Instant, NEVER, SEC_US } from "../../base/time.ts";
 import type { Pool } from "../../control/calico/calc/pool-table.ts";
 import type { IpamBlock } from "../../control/calico/ipam/ipam-block.ts";
 import type { IpamAnswer, IpamRequest } from "../../control/calico/ipam/ipam-messages.ts";
-import { describeTunnelStep, holdsTunnel, type TunnelKind, tunnelStep } from "./felix/tunnel-addresses.ts";
+import {
+  describeTunnelStep,
+  holdsTunnel,
+  type TunnelKind,
+  type TunnelStep,
+  tunnelStep,
+} from "./felix/tunnel-addresses.ts";
 
 const RETRY_US = 2 * SEC_US;
+/** Who releases an address of a living node may be about to delete the node: it is not asked for again before this. */
+const LOST_WAIT_US = 5 * SEC_US;
 
 export interface TunnelHolderOptions {
   readonly kind: TunnelKind;
@@ -31,6 +39,7 @@ export class TunnelHolder {
   #asked: { readonly request: number; readonly releases: boolean } | undefined;
   #retryAt: Instant = NEVER;
   #isSettled = false;
+  #waitsForLost = false;
   #settledAddr: Ipv4Addr | undefined;
 
   constructor(options: TunnelHolderOptions) {
@@ -70,6 +79,12 @@ export class TunnelHolder {
         this.#settle(step.addr, now);
         return;
       }
+      if (this.#isLost(step)) {
+        this.#waitsForLost = true;
+        this.#retryAt = now + LOST_WAIT_US;
+        return;
+      }
+      this.#waitsForLost = false;
       log("debug", describeTunnelStep(kind, step));
       this.#isSettled = false;
       if (step.t === "tell") this.recall(step.addr === undefined ? undefined : formatIpv4(step.addr));
@@ -93,11 +108,17 @@ export class TunnelHolder {
     return true;
   }
 
+  /** The address of a device that works has gone from its block, and nobody else has it. */
+  #isLost(step: TunnelStep): boolean {
+    return this.#isSettled && !this.#waitsForLost && step.t === "ipam" && step.request.t === "assignIp";
+  }
+
   nextDeadline(): Instant {
     return this.#retryAt;
   }
 
   #settle(addr: Ipv4Addr | undefined, now: Instant): void {
+    this.#waitsForLost = false;
     if (this.#isSettled && addr === this.#settledAddr) return;
     this.#isSettled = true;
     this.#settledAddr = addr;

@@ -63,6 +63,8 @@ export class Felix {
   readonly #configs = new Map<string, FelixConfigurationSpec>();
   #vxlan: VxlanManager | undefined;
   #vxlanAsked = false;
+  /** Its port, which stays open once there was a VTEP. */
+  #vxlanUnderlay: Underlay | undefined;
   #vxlanAddr: Ipv4Addr | undefined;
   /** Grows with every change of what is behind which node. */
   #l3Version = 0;
@@ -184,6 +186,7 @@ export class Felix {
       this.#vxlan?.close(now);
       this.#vxlan = undefined;
     } else if (this.#vxlan !== undefined) this.#vxlan.configure(addr, now);
+    else if (this.#vxlanUnderlay !== undefined) this.#makeVxlan(this.#vxlanUnderlay, now);
     else if (!this.#vxlanAsked) {
       this.#vxlanAsked = true;
       this.#options.listen(this.vxlanPort);
@@ -196,13 +199,12 @@ export class Felix {
 
   /** The port that `listen` asked for is open. Its datagrams go to what this answers, for as long as there is a VTEP. */
   vxlanOpened(underlay: Underlay, now: Instant): DatagramReceiver {
-    const make = (at: Instant): VxlanManager | undefined => this.#vxlan ?? this.#makeVxlan(underlay, at);
-    make(now);
+    this.#vxlanUnderlay = underlay;
+    this.#makeVxlan(underlay, now);
     return {
       receive: (pkt, src, srcPort, at) => {
-        const vxlan = this.#vxlanAddr === undefined ? undefined : make(at);
-        if (vxlan === undefined) this.#options.stack.drop(pkt, DropReason.NO_SOCKET, at);
-        else vxlan.receive(pkt, src, srcPort, at);
+        if (this.#vxlan === undefined) this.#options.stack.drop(pkt, DropReason.NO_SOCKET, at);
+        else this.#vxlan.receive(pkt, src, srcPort, at);
       },
     };
   }
@@ -257,9 +259,9 @@ export class Felix {
   }
 
   /** A VTEP that comes late is told all that is known. */
-  #makeVxlan(underlay: Underlay, now: Instant): VxlanManager | undefined {
+  #makeVxlan(underlay: Underlay, now: Instant): void {
     const addr = this.#vxlanAddr;
-    if (addr === undefined) return undefined;
+    if (addr === undefined) return;
     const { node, stack, host, uplink } = this.#options;
     const vni = this.config.vxlanVNI ?? VXLAN_VNI;
     const mtuBytes = this.mtus.vxlanBytes;
@@ -272,6 +274,5 @@ export class Felix {
     for (const [name, resource] of this.#nodes) vxlan.onNode(name, resource);
     vxlan.onRoutes({ replaced: [...this.#l3.dump()], deleted: [] });
     this.#options.log("info", `${VXLAN_DEVICE} listens on UDP port ${underlay.port}, VNI ${vni}`);
-    return vxlan;
   }
 }

@@ -43,6 +43,9 @@ export function tunnelStep(kind: TunnelKind, facts: TunnelFacts, given: Ipv4Addr
   const handle = tunnelHandle(kind, node);
   const toldAddr = told === undefined ? undefined : parseIpv4(told.split("/")[0] as string);
   if (pools.length === 0) {
+    // Who died between IPAM's answer and the word of it may come back to pools that want no tunnel.
+    const leftover = told === undefined && heldAddresses(facts, handle).length > 0;
+    if (leftover) return { t: "ipam", request: { t: "releaseByHandle", handle } };
     if (told === undefined) return { t: "settled", addr: undefined };
     // First its address, then the word of it: who crashes between the two finds the word, and begins again.
     if (toldAddr !== undefined && holds(facts, toldAddr, handle)) {
