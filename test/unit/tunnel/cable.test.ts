@@ -1,5 +1,4 @@
 import { afterEach, expect, test } from "vitest";
-import { DropReason } from "../../../src/base/drop-reason.ts";
 import { contains, type Ipv4Addr, ipv4, type Prefix, prefix } from "../../../src/base/ipv4-addr.ts";
 import { MAC_BROADCAST, mac } from "../../../src/base/mac-addr.ts";
 import { SeededRng } from "../../../src/base/rng.ts";
