@@ -156,7 +156,7 @@ export class RawIp implements IpipCarrier, SegmentReceiver {
     segment(pkt, this.#ctx, this, now);
   }
 
-  /** One packet of what {@link send} was given. Takes ownership. @drops UNDERLAY_TX */
+  /** One packet of what {@link send} was given. Takes ownership. @drops UNDERLAY_TX @rfc 2003#3.1 */
   segment(pkt: PacketBuffer, now: Instant): void {
     const to = this.#to as CarriedPeer;
     const totalBytes = pkt.length + ipv4.HEADER_LEN;
