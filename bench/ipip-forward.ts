@@ -66,7 +66,18 @@ function ipipNode(): Node {
         local: LOCAL,
         send(pkt, dst, ttl, tos, df) {
           const bytes = pkt.length + ip.HEADER_LEN;
-          ip.emit(pkt.view, pkt.push(ip.HEADER_LEN), bytes, 0, df, ttl, ip.Protocol.IPIP, LOCAL, dst, tos);
+          ip.emit(
+            pkt.view,
+            pkt.push(ip.HEADER_LEN),
+            bytes,
+            0,
+            df,
+            ttl,
+            ip.Protocol.IPIP,
+            LOCAL,
+            dst | 0,
+            tos,
+          );
           sent.packets++;
           stack.consume(pkt);
         },
