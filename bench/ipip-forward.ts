@@ -161,13 +161,17 @@ export const ipipForward: Bench = {
         throw new Error(`packets were lost in the stack: ${JSON.stringify(stack.drops.entries())}`);
       if (stack.pool.outstanding !== 0) throw new Error("packets were leaked in the stack");
     }
-    // Allocation, apart: heap growth over a run in which the collector is quiet.
+    // Allocation, apart: heap growth over a run in which the collector is quiet; the least of three, because compilers
+    // allocate, too.
     const gc = (globalThis as { gc?: () => void }).gc;
     if (gc === undefined) throw new Error("run with --expose-gc");
-    gc();
-    const before = process.memoryUsage().heapUsed;
-    forward(nodes[0], bytes[0] as Uint8Array, PACKETS);
-    const grown = Math.max(0, process.memoryUsage().heapUsed - before) / PACKETS;
+    let grown = Number.POSITIVE_INFINITY;
+    for (let run = 0; run < 3; run++) {
+      gc();
+      const before = process.memoryUsage().heapUsed;
+      forward(nodes[0], bytes[0] as Uint8Array, PACKETS);
+      grown = Math.min(grown, Math.max(0, process.memoryUsage().heapUsed - before) / PACKETS);
+    }
     const [ipip, vxlan] = times.map(median) as [number, number];
     return [
       {

@@ -72,12 +72,10 @@ describe.each(peers)("%s", (_name, carrierKind, device, why) => {
       lab.spaces.exec(remote, "ip route add default via 10.244.2.1");
 
       const opts = { underlayMtuBytes: UNDERLAY_MTU };
-      let carrier: IpipCarrier | undefined;
-      tunl0 = new IpipDevice(lab.stack, "tunl0", mtu, opts, (dst) =>
-        dst === ipv4(FAR) ? carrier : undefined,
-      );
+      const carriers = new Map<number, IpipCarrier>();
+      tunl0 = new IpipDevice(lab.stack, "tunl0", mtu, opts, (dst) => carriers.get(dst));
       tunl0.allowSource = (src) => src === ipv4(FAR);
-      carrier = await openCarrier();
+      carriers.set(ipv4(FAR), await openCarrier());
       lab.host.addDevice(tunl0);
       lab.host.setLink(tunl0, true, 0);
       must(lab.host.addAddress(tunl0, { addr: ipv4("10.244.1.0"), len: 32 }, 0));
