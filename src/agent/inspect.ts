@@ -185,7 +185,7 @@ function linkRow(node: string, netns: Netns, dev: NetDevice): LinkRow {
   const { rxPackets, rxBytes, rxErrors, rxDropped, txPackets, txBytes, txErrors, txDropped } = dev.stats;
   const drops: Record<string, number> = {};
   for (const [reason, count] of dev.drops) drops[dropReasonName(reason)] = count;
-  const unknown = dev.kind === "loopback" || dev.kind === "vxlan";
+  const unknown = dev.kind === "loopback" || dev.kind === "vxlan" || dev.kind === "ipip";
   return {
     node,
     netns: netns.name,
