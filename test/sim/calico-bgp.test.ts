@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { formatIpv4 } from "../../src/base/ipv4-addr.ts";
+import { formatIpv4, ipv4 } from "../../src/base/ipv4-addr.ts";
 import { SEC_US } from "../../src/base/time.ts";
 import type { CalicoUpdate } from "../../src/control/calico/calico-updates.ts";
 import { Family } from "../../src/wire/bgp/family.ts";
@@ -283,20 +283,15 @@ describe("a change", () => {
 
   test("of addresses: what is borrowed is told, what is in an own block is not", () => {
     const world = cluster(3, 13);
-    const endpoint = (name: string, net: string): CalicoUpdate =>
-      resource("WorkloadEndpoint", name, {
-        orchestrator: "k8s",
-        node: "n1",
-        endpoint: "eth0",
-        interfaceName: "cali1",
-        ipNetworks: [net],
-      });
-    world.apply(endpoint("own", "10.244.1.5/32"), endpoint("borrowed", "10.244.0.9/32"));
+    const node = world.node("n1");
+    const borrowed = ipv4("10.244.0.9");
+    node.learn(ipv4("10.244.1.5"), true);
+    node.learn(borrowed, true);
     world.cluster.settle(8, 60);
     expect(world.node("n2").kernel.get("10.244.0.9/32")).toBe("via 10.0.0.2 dev tunl0 onlink");
     expect(world.node("n0").kernel.get("10.244.0.9/32")).toBe("via 10.0.0.2 dev tunl0 onlink");
     expect(world.node("n2").kernel.has("10.244.1.5/32")).toBe(false);
-    world.apply(resource("WorkloadEndpoint", "borrowed", undefined));
+    node.learn(borrowed, false);
     world.cluster.settle(8, 60);
     expectAll(world, 3);
   });

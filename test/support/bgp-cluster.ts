@@ -36,7 +36,7 @@ interface Delivery {
 /** A speaker with its address. */
 export class SimSpeaker {
   readonly addr: Ipv4Addr;
-  readonly ids = new ConnIds();
+  readonly ids: ConnIds;
   readonly speaker: BgpSpeaker;
   readonly outputs: SpeakerOutput[] = [];
   /** What forwarding has been told: next hops by prefix. */
@@ -44,15 +44,23 @@ export class SimSpeaker {
   readonly conns = new Map<number, { readonly connection: Connection; readonly side: 0 | 1 }>();
   /** Killed: nothing more comes of it. */
   dead = false;
+  /** Suspended: what arrives meanwhile, in order. */
+  held: SpeakerInput[] | undefined;
   /** When the speaker wants to be asked again. */
   deadline: Instant = NEVER;
 
   /** Hears what is not about TCP. */
   readonly hear: ((output: SpeakerOutput) => void) | undefined;
 
-  /** @param make a speaker of one's own, and who hears it */
-  constructor(addr: Ipv4Addr, make: (ids: ConnIds) => BgpSpeaker, hear?: (output: SpeakerOutput) => void) {
+  /** @param make a speaker of one's own, and who hears it @param ids of a speaker that exists already */
+  constructor(
+    addr: Ipv4Addr,
+    make: (ids: ConnIds) => BgpSpeaker,
+    hear?: (output: SpeakerOutput) => void,
+    ids: ConnIds = new ConnIds(),
+  ) {
     this.addr = addr;
+    this.ids = ids;
     this.speaker = make(this.ids);
     this.hear = hear;
   }
@@ -88,8 +96,19 @@ export class BgpCluster {
 
   give(node: SimSpeaker, input: SpeakerInput): void {
     if (node.dead) return;
+    if (node.held !== undefined) {
+      if (input.t !== "tick") node.held.push(input);
+      return;
+    }
     node.speaker.handle(input, this.now);
     this.drain(node);
+  }
+
+  /** Goes on where it was suspended. */
+  resume(node: SimSpeaker): void {
+    const missed = node.held ?? [];
+    node.held = undefined;
+    for (const input of missed) this.give(node, input);
   }
 
   /** Carries out what a speaker says, also after it was changed by hand. */
@@ -144,11 +163,27 @@ export class BgpCluster {
     for (const { connection } of [...node.conns.values()]) this.break(connection);
   }
 
+  /** Where another clock drives: the next event. */
+  nextDeadline(): Instant {
+    let at = this.#deliveries.peek()?.at ?? NEVER;
+    for (const node of this.nodes.values())
+      if (node.held === undefined && node.deadline < at) at = node.deadline;
+    return at;
+  }
+
+  /** Carries out all that is due by `now`. */
+  advance(now: Instant): void {
+    this.now = now;
+    this.#carryOut();
+  }
+
   /** Moves to the next event, but not beyond `until`, and carries out all that is due. */
   #next(until: Instant): void {
-    let at = Math.min(until, this.#deliveries.peek()?.at ?? until);
-    for (const node of this.nodes.values()) if (node.deadline < at) at = node.deadline;
-    this.now = Math.max(this.now, at);
+    this.now = Math.max(this.now, Math.min(until, this.nextDeadline()));
+    this.#carryOut();
+  }
+
+  #carryOut(): void {
     for (let one = this.#deliveries.peek(); one !== undefined && one.at <= this.now; ) {
       this.#deliveries.pop()?.run();
       one = this.#deliveries.peek();

@@ -107,6 +107,12 @@ export class BirdNode {
     this.#world.cluster.drain(this.sim);
   }
 
+  /** A route to a pod is in the kernel, or is no more. */
+  learn(addr: Ipv4Addr, there: boolean): void {
+    this.manager.learn(addr, there);
+    this.update();
+  }
+
   #drain(): void {
     for (let output = this.manager.poll(); output !== undefined; output = this.manager.poll()) {
       this.#perform(output);

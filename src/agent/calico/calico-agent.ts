@@ -2,6 +2,7 @@
 // the node's own resource and pods are seen to; what all of them ask for goes out by poll. Specs on Calico §1 to §3.
 import { formatIpv4, formatPrefix, type Ipv4Addr, prefix } from "../../base/ipv4-addr.ts";
 import { formatMac } from "../../base/mac-addr.ts";
+import { err } from "../../base/result.ts";
 import { type Instant, NEVER } from "../../base/time.ts";
 import type { CalicoUpdate } from "../../control/calico/calico-updates.ts";
 import type { IpamBlock } from "../../control/calico/ipam/ipam-block.ts";
@@ -27,7 +28,7 @@ import { CalicoStore, type CalicoStoreOutput } from "./calico-store.ts";
 import type { CniOutput } from "./cni-messages.ts";
 import { CniPlugin } from "./cni-plugin.ts";
 import { type CalicoVersion, Felix } from "./felix/felix.ts";
-import type { TunnelKind } from "./felix/tunnel-addresses.ts";
+import { attributeAt, type TunnelKind } from "./felix/tunnel-addresses.ts";
 import { chooses, ipamPools } from "./ipam-pools.ts";
 import { OwnNodeWriter } from "./own-node-writer.ts";
 import { TunnelHolder } from "./tunnel-holder.ts";
@@ -102,6 +103,7 @@ export class CalicoAgent extends NodeAgent {
       underlay: config.underlay,
       underlayMtuBytes: config.underlayMtuBytes,
       log,
+      podRoute: (addr, there) => this.#bird.learn(addr, there),
       listen: (port) => this.emit({ t: "listen", local: config.underlay, port }),
     });
     const ids = new ConnIds();
@@ -123,6 +125,7 @@ export class CalicoAgent extends NodeAgent {
       endpoints: this.#felix.endpoints,
       files: config.files,
       podMtuBytes: () => this.#felix.mtus.podBytes,
+      holds: (addr, handle) => attributeAt(this.#blocks.values(), addr)?.handleId === handle,
       wallMs: deps.wallMs,
     });
     this.#ownNode = new OwnNodeWriter({ submit: (request, now) => this.#store.submit(request, now), log });
@@ -236,12 +239,18 @@ export class CalicoAgent extends NodeAgent {
 
   /** Not before the MTU of pods is known, which depends on the pools. */
   override get takesPods(): boolean {
+    if (this.#ownNode.deleted) return false;
     return (
       this.phase === "ready" || (this.#store.isInSync && this.#tunnels.every(({ isSettled }) => isSettled))
     );
   }
 
   override podAdd(request: number, spec: PodSpec, now: Instant): void {
+    if (this.#ownNode.deleted) {
+      const reason = this.#deletedText();
+      this.emit({ t: "podDone", request, result: err(`pod "${spec.name}" cannot be attached: ${reason}`) });
+      return;
+    }
     this.#cni.add(request, spec, now);
     this.#advance(now);
   }
@@ -306,15 +315,21 @@ export class CalicoAgent extends NodeAgent {
     this.#drainStore(now);
     if (this.#store.isInSync && !this.exited) {
       this.#bootstrap.work(now);
-      if (this.#bootstrap.isDone) for (const tunnel of this.#tunnels) tunnel.work(now);
+      // A node that was taken out of the cluster asks for nothing any more.
+      if (!this.#ownNode.deleted) this.#cni.confirm(now);
+      if (this.#bootstrap.isDone && !this.#ownNode.deleted)
+        for (const tunnel of this.#tunnels) tunnel.work(now);
       this.#tellOwnNode(now);
       this.#felix.completeDeferredWork(now);
+    }
+    // Before BIRD's turn, which tells the others of pods.
+    this.#drainCni(now);
+    if (this.#store.isInSync && !this.exited) {
       this.#bird.completeDeferredWork(now);
       this.#drainBird(now);
       this.#felix.completeDeferredWork(now);
       this.emit({ t: "bgpTurn" });
     }
-    this.#drainCni(now);
     // What was asked just now goes out in the same turn.
     this.#drainStore(now);
     this.#updatePhase(now);
@@ -483,12 +498,15 @@ export class CalicoAgent extends NodeAgent {
 
   #notReady(now: Instant): string | undefined {
     if (!this.#store.isInSync) return "the store has not been read yet";
-    if (this.#ownNode.deleted)
-      return `Node ${this.#config.name} was deleted from the store; start the node again to have it back`;
+    if (this.#ownNode.deleted) return this.#deletedText();
     if (!this.#bootstrap.datastoreReady) return "the datastore is not ready (ClusterInformation says so)";
     if (!this.#ownNode.isTold || this.#tunnels.some(({ isSettled }) => !isSettled))
       return "the node is not registered yet";
     return this.#bird.isReady(now);
+  }
+
+  #deletedText(): string {
+    return `Node ${this.#config.name} was deleted from the store; start the node again to have it back`;
   }
 
   #ipipOpened(carrier: IpipCarrier, now: Instant): void {

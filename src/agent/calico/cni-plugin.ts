@@ -3,18 +3,18 @@
 // Specs on Calico §1.4, §2.1.
 import { formatTimestamp } from "../../base/civil-date.ts";
 import { formatIpv4, type Ipv4Addr } from "../../base/ipv4-addr.ts";
-import { formatMac, type MacAddr, randomMac } from "../../base/mac-addr.ts";
+import { randomMac } from "../../base/mac-addr.ts";
 import { err, type Result } from "../../base/result.ts";
 import type { Rng } from "../../base/rng.ts";
 import { type Instant, NEVER, SEC_US } from "../../base/time.ts";
-import { caliDeviceName } from "../../control/calico/device-names.ts";
 import type { IpamAnswer } from "../../control/calico/ipam/ipam-messages.ts";
-import type { WorkloadEndpoint } from "../../control/calico/resources.ts";
 import { Backoff } from "../../control/datastore/backoff.ts";
 import type { PodRow } from "../../control/inspect.ts";
 import type { PodSpec } from "../agent-messages.ts";
 import type { CniAnswer, CniOutput } from "./cni-messages.ts";
+import type { CniStep, CniTask } from "./cni-task.ts";
 import type { EndpointManager } from "./felix/endpoint-manager.ts";
+import { podEndpoint, podEndpointName, podHandle } from "./pod-endpoint.ts";
 import { emitPodRecord, type PodRecord, podRecordPath, readPodRecords } from "./pod-record.ts";
 
 const POD_NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/;
@@ -24,26 +24,8 @@ const CONTAINER_ID_WORDS = 8;
 const RETRY_FIRST_US = 1 * SEC_US;
 const RETRY_LAST_US = 30 * SEC_US;
 
-/** What is being done for a pod. */
-type Step = "assigning" | "writing" | "undoing" | "deletingEndpoint" | "releasing" | "waiting";
-
-interface Task {
-  readonly id: number;
-  readonly pod: string;
-  readonly namespace: string;
-  readonly containerId: string;
-  readonly mac: MacAddr;
-  /** Who is to be answered; undefined: nobody any more. */
-  request: number | undefined;
-  step: Step;
-  addr: Ipv4Addr;
-  /** Why the pod is not attached after all. */
-  failure: string | undefined;
-  /** The pod as it was, for the answer to `del`. */
-  row: PodRow | undefined;
-  readonly backoff: Backoff;
-  retryAt: Instant;
-}
+/** Faults of IPAM that do not say anything of the address. */
+const PASSING: ReadonlySet<string> = new Set(["unavailable", "conflict"]);
 
 export interface CniPluginOptions {
   readonly node: string;
@@ -52,6 +34,8 @@ export interface CniPluginOptions {
   readonly files: ReadonlyMap<string, string>;
   /** MTU that a pod gets now. */
   readonly podMtuBytes: () => number;
+  /** Does the address's block say that this handle has it? */
+  readonly holds: (addr: Ipv4Addr, handle: string) => boolean;
   /** Milliseconds since 1970: the attributes of an address tell them. */
   readonly wallMs: (now: Instant) => number;
 }
@@ -59,7 +43,13 @@ export interface CniPluginOptions {
 export class CniPlugin {
   readonly #options: CniPluginOptions;
   readonly #records = new Map<string, PodRecord>();
-  readonly #tasks = new Map<number, Task>();
+  readonly #tasks = new Map<number, CniTask>();
+  /** Put back, and not known yet to have kept its address. */
+  readonly #unconfirmed = new Set<string>();
+  /** Those that an earlier life did not end with. */
+  readonly #leftovers = new Set<string>();
+  /** Asked for while a leftover of the same name is going. */
+  readonly #queued = new Map<string, { readonly request: number; readonly spec: PodSpec }>();
   #outputs: CniOutput[] = [];
   #lastTask = 0;
 
@@ -77,34 +67,51 @@ export class CniPlugin {
   restore(now: Instant): void {
     for (const record of this.#records.values()) {
       if (record.deleting) {
+        this.#leftovers.add(record.pod);
         this.#release(record, undefined, undefined);
         continue;
       }
       const added = this.#options.endpoints.add(record, this.#options.podMtuBytes(), now);
       if (!added.ok) this.#log("error", `pod ${record.pod} cannot be put back: ${added.error}`);
+      else this.#unconfirmed.add(record.pod);
     }
+  }
+
+  /**
+   * The store is known: pods that were put back get their addresses confirmed. Somebody may have given them back meanwhile, with the
+   * node that was deleted; a pod whose address another one has gets a new one.
+   */
+  confirm(now: Instant): void {
+    for (const pod of this.#unconfirmed) {
+      const record = this.#records.get(pod);
+      if (record === undefined || record.deleting) continue;
+      const { namespace, containerId, addr, mac } = record;
+      const task = this.#newTask(pod, namespace, containerId, undefined, "reclaiming");
+      Object.assign(task, { addr, mac });
+      this.#reclaim(task, now);
+    }
+    this.#unconfirmed.clear();
   }
 
   /** CNI ADD. */
   add(request: number, spec: PodSpec, now: Instant): void {
-    const { name: pod, ip, namespace = NAMESPACE } = spec;
-    const refused = this.#refusal(pod, namespace);
-    if (refused !== undefined) {
-      this.#outputs.push({ t: "done", request, result: err(refused) });
+    const { name: pod, namespace = NAMESPACE } = spec;
+    if (this.#leftovers.has(pod) && !this.#queued.has(pod)) {
+      this.#queued.set(pod, { request, spec });
       return;
     }
+    const refused = this.#refusal(pod, namespace);
+    if (refused === undefined) this.#assign(request, spec, now);
+    else this.#outputs.push({ t: "done", request, result: err(refused) });
+  }
+
+  #assign(request: number | undefined, spec: PodSpec, now: Instant): void {
+    const { name: pod, ip, namespace = NAMESPACE } = spec;
     const containerId = this.#containerId();
     const task = this.#newTask(pod, namespace, containerId, request, "assigning");
-    const common = {
-      host: this.#options.node,
-      handle: handleOf(containerId),
-      attributes: {
-        namespace,
-        node: this.#options.node,
-        pod,
-        timestamp: formatTimestamp(this.#options.wallMs(now)),
-      },
-    };
+    // Who dies before the pod is there gives back what it was given: the record says by which handle.
+    this.#write({ pod, namespace, containerId, addr: 0, mac: task.mac, deleting: true });
+    const common = this.#owner(task, now);
     this.#outputs.push({
       t: "ipam",
       task: task.id,
@@ -127,7 +134,14 @@ export class CniPlugin {
     this.#options.endpoints.del(pod, now);
     const going = { ...record, deleting: true };
     this.#keep(going);
-    this.#release(going, request, row);
+    const task = [...this.#tasks.values()].find((one) => one.pod === pod);
+    if (task === undefined) {
+      this.#release(going, request, row);
+      return;
+    }
+    // Its address is being confirmed: when that is answered, or at once if it waits for another try.
+    Object.assign(task, { request, row });
+    if (task.retryAt !== NEVER) task.retryAt = now;
   }
 
   /** An answer to what was asked. */
@@ -142,7 +156,8 @@ export class CniPlugin {
     for (const task of this.#tasks.values()) {
       if (task.retryAt > now) continue;
       task.retryAt = NEVER;
-      this.#delEndpoint(task);
+      if (task.step === "reclaiming") this.#reclaim(task, now);
+      else this.#delEndpoint(task);
     }
   }
 
@@ -156,6 +171,67 @@ export class CniPlugin {
     return at;
   }
 
+  /** Whose an address is, in IPAM's words. */
+  #owner({ pod, namespace, containerId }: CniTask, now: Instant) {
+    const { node, wallMs } = this.#options;
+    return {
+      host: node,
+      handle: podHandle(containerId),
+      attributes: { namespace, node, pod, timestamp: formatTimestamp(wallMs(now)) },
+    };
+  }
+
+  #reclaim(task: CniTask, now: Instant): void {
+    if (this.#records.get(task.pod)?.deleting === true) {
+      this.#delEndpoint(task);
+      return;
+    }
+    if (this.#options.holds(task.addr, podHandle(task.containerId))) {
+      task.step = "rewriting";
+      this.#outputs.push({
+        t: "putEndpoint",
+        task: task.id,
+        endpoint: podEndpoint(this.#options.node, task),
+      });
+      return;
+    }
+    task.step = "reclaiming";
+    const request = { t: "assignIp", ...this.#owner(task, now), addr: task.addr } as const;
+    this.#outputs.push({ t: "ipam", task: task.id, request });
+  }
+
+  #onReclaimed(task: CniTask, { error }: IpamAnswer, now: Instant): void {
+    if (this.#records.get(task.pod)?.deleting === true) {
+      this.#delEndpoint(task);
+      return;
+    }
+    if (error === undefined) {
+      task.step = "rewriting";
+      this.#outputs.push({
+        t: "putEndpoint",
+        task: task.id,
+        endpoint: podEndpoint(this.#options.node, task),
+      });
+      return;
+    }
+    if (PASSING.has(error.code)) {
+      this.#reclaimLater(task, error.message, now);
+      return;
+    }
+    const { pod, namespace, addr } = task;
+    this.#log("warn", `pod ${pod} gets another address, for ${formatIpv4(addr)} is lost: ${error.message}`);
+    this.#options.endpoints.del(pod, now);
+    this.#records.delete(pod);
+    this.#tasks.delete(task.id);
+    this.#assign(undefined, { name: pod, ip: undefined, namespace }, now);
+  }
+
+  #reclaimLater(task: CniTask, why: string, now: Instant): void {
+    task.step = "reclaiming";
+    task.retryAt = now + RETRY_FIRST_US + task.backoff.next(0);
+    this.#log("warn", `pod ${task.pod} is not confirmed: ${why}; it will be tried again`);
+  }
+
   #refusal(pod: string, namespace: string): string | undefined {
     const rule = 'use 1 to 63 of a-z, 0-9, "-" and ".", not "-" or "." at the ends';
     if (!POD_NAME.test(pod)) return `"${pod}" is not a pod name: ${rule}`;
@@ -165,29 +241,45 @@ export class CniPlugin {
     return undefined;
   }
 
-  #onIpam(task: Task, { addrs, error }: IpamAnswer, now: Instant): void {
+  #onIpam(task: CniTask, answer: IpamAnswer, now: Instant): void {
+    const { addrs, error } = answer;
+    if (task.step === "reclaiming") {
+      this.#onReclaimed(task, answer, now);
+      return;
+    }
     if (task.step === "assigning") {
       const [addr] = addrs;
       if (addr === undefined) {
+        this.#outputs.push({ t: "delFile", path: podRecordPath(task.pod) });
         this.#end(task, err(error?.message ?? "IPAM gave no address"));
         return;
       }
       task.addr = addr;
       task.step = "writing";
-      this.#outputs.push({ t: "putEndpoint", task: task.id, endpoint: this.#endpointOf(task) });
+      this.#outputs.push({
+        t: "putEndpoint",
+        task: task.id,
+        endpoint: podEndpoint(this.#options.node, task),
+      });
       return;
     }
     if (error !== undefined) {
       this.#retry(task, `its address: ${error.message}`, now);
       return;
     }
-    this.#forget(task);
+    this.#forget(task, now);
   }
 
-  #onWritten(task: Task, error: string | undefined, now: Instant): void {
+  #onWritten(task: CniTask, error: string | undefined, now: Instant): void {
     if (task.step === "writing") {
       if (error === undefined) this.#attach(task, now);
       else this.#undo(task, error);
+      return;
+    }
+    if (task.step === "rewriting") {
+      if (this.#records.get(task.pod)?.deleting === true) this.#delEndpoint(task);
+      else if (error === undefined) this.#tasks.delete(task.id);
+      else this.#reclaimLater(task, error, now);
       return;
     }
     if (error !== undefined) {
@@ -195,11 +287,11 @@ export class CniPlugin {
       return;
     }
     task.step = task.failure === undefined ? "releasing" : "undoing";
-    const request = { t: "releaseByHandle", handle: handleOf(task.containerId) } as const;
+    const request = { t: "releaseByHandle", handle: podHandle(task.containerId) } as const;
     this.#outputs.push({ t: "ipam", task: task.id, request });
   }
 
-  #attach(task: Task, now: Instant): void {
+  #attach(task: CniTask, now: Instant): void {
     const { pod, namespace, containerId, addr, mac } = task;
     const record: PodRecord = { pod, namespace, containerId, addr, mac, deleting: false };
     const added = this.#options.endpoints.add(record, this.#options.podMtuBytes(), now);
@@ -212,7 +304,7 @@ export class CniPlugin {
   }
 
   /** Gives back what was taken for a pod that could not be attached. */
-  #undo(task: Task, failure: string): void {
+  #undo(task: CniTask, failure: string): void {
     task.failure = failure;
     this.#delEndpoint(task);
   }
@@ -224,15 +316,15 @@ export class CniPlugin {
     this.#delEndpoint(task);
   }
 
-  #delEndpoint(task: Task): void {
+  #delEndpoint(task: CniTask): void {
     task.step = "deletingEndpoint";
     const { namespace, pod } = task;
-    const name = endpointName(this.#options.node, pod);
+    const name = podEndpointName(this.#options.node, pod);
     this.#outputs.push({ t: "delEndpoint", task: task.id, namespace, name });
   }
 
   /** It is tried again until it works: an address that nobody gives back is lost to the cluster. */
-  #retry(task: Task, why: string, now: Instant): void {
+  #retry(task: CniTask, why: string, now: Instant): void {
     task.step = "waiting";
     task.retryAt = now + RETRY_FIRST_US + task.backoff.next(0);
     const message = `pod ${task.pod} is gone, but not ${why}`;
@@ -240,30 +332,42 @@ export class CniPlugin {
     this.#answer(task, err(`${message}; it will be tried again`));
   }
 
-  #forget(task: Task): void {
+  #forget(task: CniTask, now: Instant): void {
     const { pod, failure, row } = task;
+    this.#outputs.push({ t: "delFile", path: podRecordPath(pod) });
     if (failure !== undefined) {
       this.#end(task, err(failure));
       return;
     }
     this.#records.delete(pod);
-    this.#outputs.push({ t: "delFile", path: podRecordPath(pod) });
     this.#end(task, row === undefined ? err(`pod "${pod}" was not attached`) : { ok: true, value: row });
+    this.#leftovers.delete(pod);
+    const queued = this.#queued.get(pod);
+    if (queued === undefined) return;
+    this.#queued.delete(pod);
+    this.add(queued.request, queued.spec, now);
   }
 
-  #end(task: Task, result: Result<PodRow, string>): void {
+  #end(task: CniTask, result: Result<PodRow, string>): void {
     this.#tasks.delete(task.id);
     this.#answer(task, result);
   }
 
-  #answer(task: Task, result: Result<PodRow, string>): void {
-    if (task.request === undefined) return;
+  #answer(task: CniTask, result: Result<PodRow, string>): void {
+    if (task.request === undefined) {
+      if (!result.ok && task.step === "assigning") this.#log("error", `pod ${task.pod}: ${result.error}`);
+      return;
+    }
     this.#outputs.push({ t: "done", request: task.request, result });
     task.request = undefined;
   }
 
   #keep(record: PodRecord): void {
     this.#records.set(record.pod, record);
+    this.#write(record);
+  }
+
+  #write(record: PodRecord): void {
     this.#outputs.push({ t: "putFile", path: podRecordPath(record.pod), text: emitPodRecord(record) });
   }
 
@@ -272,11 +376,11 @@ export class CniPlugin {
     namespace: string,
     containerId: string,
     request: number | undefined,
-    step: Step,
-  ): Task {
+    step: CniStep,
+  ): CniTask {
     const id = ++this.#lastTask;
     const backoff = new Backoff(this.#options.rng, RETRY_FIRST_US, RETRY_LAST_US);
-    const task: Task = {
+    const task: CniTask = {
       id,
       pod,
       namespace,
@@ -294,35 +398,6 @@ export class CniPlugin {
     return task;
   }
 
-  #endpointOf({ pod, namespace, containerId, addr, mac }: Task): WorkloadEndpoint {
-    const { node } = this.#options;
-    return {
-      kind: "WorkloadEndpoint",
-      apiVersion: "projectcalico.org/v3",
-      metadata: {
-        name: endpointName(node, pod),
-        namespace,
-        labels: {
-          "projectcalico.org/namespace": namespace,
-          "projectcalico.org/orchestrator": "k8s",
-          "projectcalico.org/serviceaccount": "default",
-        },
-      },
-      spec: {
-        orchestrator: "k8s",
-        node,
-        pod,
-        containerID: containerId,
-        endpoint: "eth0",
-        interfaceName: caliDeviceName(namespace, pod),
-        mac: formatMac(mac),
-        ipNetworks: [`${formatIpv4(addr)}/32`],
-        profiles: [`kns.${namespace}`, `ksa.${namespace}.default`],
-        serviceAccountName: "default",
-      },
-    };
-  }
-
   #containerId(): string {
     const words = Array.from({ length: CONTAINER_ID_WORDS }, () => this.#options.rng.u32());
     return words.map((word) => word.toString(16).padStart(8, "0")).join("");
@@ -331,13 +406,4 @@ export class CniPlugin {
   #log(level: "info" | "warn" | "error", message: string): void {
     this.#outputs.push({ t: "log", level, message });
   }
-}
-
-function handleOf(containerId: string): string {
-  return `k8s-pod-network.${containerId}`;
-}
-
-/** A dash inside a part is doubled, so that the parts can be told apart. */
-function endpointName(node: string, pod: string): string {
-  return [node, "k8s", pod, "eth0"].map((part) => part.replaceAll("-", "--")).join("-");
 }

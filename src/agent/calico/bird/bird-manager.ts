@@ -117,7 +117,7 @@ export class BirdManager {
     this.#peers = new BgpPeers({ node, defaultAs: asNumber, version, matches });
     this.#policies = new BgpPolicies(node, version);
     this.#peerPolicies = new PeerPolicies(this.#policies, nic);
-    this.#networks = new OwnNetworks(node);
+    this.#networks = new OwnNetworks();
     this.#exporter = new RouteExporter(this.#policies.kernelRules(), wayTo);
     this.#plan = new NeighborPlan({
       speaker: this.speaker,
@@ -130,11 +130,15 @@ export class BirdManager {
     if (update.t === "inSync") this.#inSync = true;
     this.#peers.onUpdate(update);
     this.#policies.onUpdate(update);
-    if (this.#networks.onUpdate(update)) this.#networksChanged = true;
     // A tunnel's address makes no peers.
     if (update.t === "resource" && update.kind === "Node" && update.name === this.#options.node) {
       this.#networksChanged = true;
     }
+  }
+
+  /** The kernel protocol's `learn`: there is a route to a pod of this node, or there is none any more. */
+  learn(addr: Ipv4Addr, there: boolean): void {
+    if (this.#networks.learn(addr, there)) this.#networksChanged = true;
   }
 
   /** Does nothing before everything has been listed once: half a configuration would take sessions down. */

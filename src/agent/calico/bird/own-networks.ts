@@ -1,40 +1,18 @@
 // What this node originates: BIRD's static routes for its blocks and for service ranges, and the routes of single addresses that it
 // learns from the kernel.
-import {
-  contains,
-  formatPrefix,
-  type Ipv4Addr,
-  type Prefix,
-  parseCidr,
-  prefixOf,
-} from "../../../base/ipv4-addr.ts";
-import type { CalicoUpdate } from "../../../control/calico/calico-updates.ts";
-import type { WorkloadEndpoint } from "../../../control/calico/resources.ts";
+import { contains, formatPrefix, type Ipv4Addr, type Prefix } from "../../../base/ipv4-addr.ts";
 import { NEXT_HOP_SELF } from "../../../routing/bgp/rib/route.ts";
 import type { NetworkConfig } from "../../../routing/bgp/speaker/speaker-config.ts";
 import { Family } from "../../../wire/bgp/family.ts";
 
 export class OwnNetworks {
-  readonly #node: string;
-  readonly #endpoints = new Map<string, readonly Prefix[]>();
+  readonly #pods = new Set<Ipv4Addr>();
 
-  constructor(node: string) {
-    this.#node = node;
-  }
-
-  /** True: an endpoint of this node has come, gone or got other addresses. */
-  onUpdate(update: CalicoUpdate): boolean {
-    if (update.t !== "resource" || update.kind !== "WorkloadEndpoint") return false;
-    const { name, value } = update;
-    const spec = (value as WorkloadEndpoint | undefined)?.spec;
-    if (spec === undefined || spec.node !== this.#node) return this.#endpoints.delete(name);
-    this.#endpoints.set(
-      name,
-      spec.ipNetworks.flatMap((text) => {
-        const net = parseCidr(text);
-        return net.ok ? [prefixOf(net.value.addr, net.value.len)] : [];
-      }),
-    );
+  /** The kernel has a route to a pod of this node, or has it no more. True: that is news. */
+  learn(addr: Ipv4Addr, there: boolean): boolean {
+    if (!there) return this.#pods.delete(addr);
+    if (this.#pods.has(addr)) return false;
+    this.#pods.add(addr);
     return true;
   }
 
@@ -50,9 +28,8 @@ export class OwnNetworks {
   ): Map<string, Prefix> {
     const wanted = new Map<string, Prefix>();
     for (const prefix of [...blocks, ...services]) wanted.set(formatPrefix(prefix), prefix);
-    const singles = [...this.#endpoints.values()].flat();
-    if (tunnelAddr !== undefined) singles.push({ addr: tunnelAddr, len: 32 });
-    for (const prefix of singles) {
+    for (const addr of tunnelAddr === undefined ? this.#pods : [...this.#pods, tunnelAddr]) {
+      const prefix = { addr, len: 32 };
       if (blocks.some((block) => block.len <= prefix.len && contains(block, prefix.addr))) continue;
       wanted.set(formatPrefix(prefix), prefix);
     }

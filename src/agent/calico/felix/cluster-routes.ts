@@ -1,7 +1,8 @@
 // Routes to blocks that Felix programs itself instead of leaving them to BIRD: those of IPIP pools from Calico 3.33 on, and those
 // without encapsulation where it is told to. Specs on Calico §0, §2.2.
-import { formatPrefix } from "../../../base/ipv4-addr.ts";
+import { formatPrefix, type Prefix } from "../../../base/ipv4-addr.ts";
 import type { L3Changes, L3Route } from "../../../control/calico/calc/l3-routes.ts";
+import type { Pool } from "../../../control/calico/calc/pool-table.ts";
 import type { FelixConfigurationSpec } from "../../../control/calico/resources.ts";
 import type { NetDevice } from "../../../stack/net-device.ts";
 import type { RouteTable } from "../../route-table.ts";
@@ -24,16 +25,33 @@ export interface ClusterRoutesOptions {
 export class ClusterRoutes {
   readonly #options: ClusterRoutesOptions;
   readonly #known = new Map<string, L3Route>();
+  /** Those that are in the table because of us. */
+  readonly #put = new Set<string>();
   #switch: Switch = "Disabled";
 
   constructor(options: ClusterRoutesOptions) {
     this.#options = options;
   }
 
-  setSwitch(to: Switch): void {
-    if (to === this.#switch) return;
+  /** True: it was another one. */
+  setSwitch(to: Switch): boolean {
+    if (to === this.#switch) return false;
     this.#switch = to;
     this.refresh();
+    return true;
+  }
+
+  /** Does Felix program the routes to the blocks of this pool, the blackholes of own ones included? */
+  programs({ ipipMode, vxlanMode }: Pick<Pool, "ipipMode" | "vxlanMode">): boolean {
+    if (vxlanMode !== "Never" || this.#switch === "Enabled") return true;
+    if (this.#switch === "Disabled") return false;
+    return (this.#switch === "EnabledIPIPOnly") === (ipipMode !== "Never");
+  }
+
+  /** Gives up what is the VTEP's from now on, or nobody's: before the VTEP puts its own there. */
+  release({ replaced, deleted }: L3Changes): void {
+    for (const dst of deleted) this.#del(dst);
+    for (const { dst, pool } of replaced) if (pool.vxlanMode !== "Never") this.#del(dst);
   }
 
   /** The tunnel has come or gone. */
@@ -42,11 +60,7 @@ export class ClusterRoutes {
   }
 
   onRoutes({ replaced, deleted }: L3Changes): void {
-    for (const dst of deleted) {
-      const route = this.#known.get(formatPrefix(dst));
-      this.#known.delete(formatPrefix(dst));
-      if (route !== undefined && route.pool.vxlanMode === "Never") this.#options.routes.del({ dst });
-    }
+    for (const dst of deleted) this.#known.delete(formatPrefix(dst));
     for (const route of replaced) {
       this.#known.set(formatPrefix(route.dst), route);
       this.#apply(route);
@@ -59,13 +73,15 @@ export class ClusterRoutes {
     const { routes, uplink, tunnel } = this.#options;
     const { dst, nodeAddr: via, encap } = route;
     const dev = encap === "ipip" ? tunnel() : uplink;
-    if (!this.#programs(route) || dev === undefined) routes.del({ dst });
-    else routes.replace({ dst, via, dev, onlink: true, proto: "felix" });
+    if (!this.programs(route.pool) || dev === undefined) {
+      this.#del(dst);
+      return;
+    }
+    this.#put.add(formatPrefix(dst));
+    routes.replace({ dst, via, dev, onlink: true, proto: "felix" });
   }
 
-  #programs({ pool }: L3Route): boolean {
-    if (this.#switch === "Disabled") return false;
-    if (this.#switch === "Enabled") return true;
-    return (this.#switch === "EnabledIPIPOnly") === (pool.ipipMode !== "Never");
+  #del(dst: Prefix): void {
+    if (this.#put.delete(formatPrefix(dst))) this.#options.routes.del({ dst });
   }
 }

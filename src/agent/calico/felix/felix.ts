@@ -40,6 +40,8 @@ export interface FelixOptions {
   readonly underlay: Ipv4Addr;
   readonly underlayMtuBytes: number;
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  /** There is a route to a pod of this node, or there is none any more. */
+  readonly podRoute: (addr: Ipv4Addr, there: boolean) => void;
   /** Open this UDP port for VXLAN. */
   readonly listen: (port: number) => void;
 }
@@ -84,6 +86,7 @@ export class Felix {
       keepRoute: (addr, spec) => {
         if (spec === undefined) this.#routes.del({ dst: { addr, len: 32 }, metric: this.#podMetric });
         else this.#routes.replace(spec);
+        options.podRoute(addr, spec !== undefined);
       },
     });
     this.ipip = new IpipManager({
@@ -94,8 +97,8 @@ export class Felix {
       log: options.log,
     });
     this.#l3 = new L3Routes(node);
-    this.#blocks = new LocalBlocks(this.#routes);
     this.#cluster = new ClusterRoutes({ routes: this.#routes, uplink, tunnel: () => this.ipip.device });
+    this.#blocks = new LocalBlocks(this.#routes, (pool) => this.#cluster.programs(pool));
   }
 
   /** Grows whenever {@link reachableBlocks} may have changed. */
@@ -215,9 +218,10 @@ export class Felix {
     const { node, version } = this.#options;
     const changes = this.#l3.flush();
     this.#l3Version += changes.replaced.length + changes.deleted.length;
+    this.#cluster.release(changes);
     this.#vxlan?.onRoutes(changes);
     const complaints = this.#vxlan?.completeDeferredWork(now) ?? [];
-    this.#cluster.setSwitch(felixSwitch(version, this.config));
+    if (this.#cluster.setSwitch(felixSwitch(version, this.config))) this.#blocks.refresh();
     this.#cluster.onRoutes(changes);
     this.#blocks.completeDeferredWork();
     complaints.push(...this.#routes.apply(now), ...this.#kernel.apply(now));

@@ -1,13 +1,14 @@
-// A blackhole for each block of a VXLAN pool that this node owns: an address that no pod has ends here, and does not go round in circles.
-// For the other pools BIRD has them. Specs on Calico §2.2.
+// A blackhole for each block that this node owns and whose pool's routes are Felix's: an address that no pod has ends here, and does not
+// go round in circles. For the other pools BIRD has them. Specs on Calico §2.2.
 import { formatPrefix, type Prefix } from "../../../base/ipv4-addr.ts";
-import { PoolTable } from "../../../control/calico/calc/pool-table.ts";
+import { type Pool, PoolTable } from "../../../control/calico/calc/pool-table.ts";
 import type { CalicoUpdate } from "../../../control/calico/calico-updates.ts";
 import type { IPPool } from "../../../control/calico/resources.ts";
 import type { RouteTable } from "../../route-table.ts";
 
 export class LocalBlocks {
   readonly #routes: RouteTable;
+  readonly #programs: (pool: Pool) => boolean;
   readonly #pools = new PoolTable();
   readonly #blocks = new Map<string, Prefix>();
   readonly #installed = new Map<string, Prefix>();
@@ -15,8 +16,15 @@ export class LocalBlocks {
   /** Grows with every change of {@link blocks}. */
   version = 0;
 
-  constructor(routes: RouteTable) {
+  /** @param programs are the routes of this pool Felix's? */
+  constructor(routes: RouteTable, programs: (pool: Pool) => boolean) {
     this.#routes = routes;
+    this.#programs = programs;
+  }
+
+  /** Which pools are Felix's may have changed. */
+  refresh(): void {
+    this.#dirty = true;
   }
 
   /** Every block that this node owns or is about to give up. */
@@ -56,6 +64,6 @@ export class LocalBlocks {
   #isWanted(key: string, cidr: Prefix): boolean {
     if (cidr.len === 32 || !this.#blocks.has(key)) return false;
     const pool = this.#pools.lookup(cidr);
-    return pool !== undefined && pool.vxlanMode !== "Never";
+    return pool !== undefined && this.#programs(pool);
   }
 }

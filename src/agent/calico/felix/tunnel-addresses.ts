@@ -100,11 +100,11 @@ export function holdsTunnel(kind: TunnelKind, facts: TunnelFacts, addr: Ipv4Addr
 }
 
 function holds(facts: TunnelFacts, addr: Ipv4Addr, handle: string): boolean {
-  return attributeAt(facts, addr)?.handleId === handle;
+  return attributeAt(facts.blocks, addr)?.handleId === handle;
 }
 
 function isTaken(facts: TunnelFacts, addr: Ipv4Addr): boolean {
-  return attributeAt(facts, addr) !== undefined;
+  return attributeAt(facts.blocks, addr) !== undefined;
 }
 
 function heldAddresses({ blocks }: TunnelFacts, handle: string): Ipv4Addr[] {
@@ -115,10 +115,17 @@ function heldAddresses({ blocks }: TunnelFacts, handle: string): Ipv4Addr[] {
   });
 }
 
-function attributeAt(facts: TunnelFacts, addr: Ipv4Addr): IpamBlock["attributes"][number] | undefined {
-  const block = facts.blocks.find(({ cidr }) => contains(cidr, addr));
-  const at = block?.allocations[addr - block.cidr.addr];
-  return at === undefined ? undefined : block?.attributes[at];
+/** Whose an address is, as its block says. */
+export function attributeAt(
+  blocks: Iterable<IpamBlock>,
+  addr: Ipv4Addr,
+): IpamBlock["attributes"][number] | undefined {
+  for (const { cidr, allocations, attributes } of blocks) {
+    if (!contains(cidr, addr)) continue;
+    const at = allocations[addr - cidr.addr];
+    return at === undefined ? undefined : attributes[at];
+  }
+  return undefined;
 }
 
 /** For a log. */

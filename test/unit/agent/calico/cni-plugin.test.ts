@@ -25,6 +25,8 @@ class World {
   /** What was asked, the last word of each. */
   readonly asked: string[] = [];
   done: Extract<CniOutput, { t: "done" }>["result"] | undefined;
+  /** Does the block say that the pods have their addresses? */
+  holds = true;
   /** What goes wrong: by the question's word. */
   fault: Readonly<Record<string, string>> = {};
 
@@ -46,6 +48,7 @@ class World {
       endpoints: this.endpoints,
       files: new Map(files),
       podMtuBytes: () => 1480,
+      holds: () => this.holds,
       wallMs: () => Date.UTC(2026, 5, 1),
     });
   }
@@ -123,6 +126,8 @@ test("an address, the endpoint, the pod; back in the other order, and nothing is
 
 test("what the endpoint says", () => {
   world.plugin.add(1, { name: "web-0", ip: undefined, namespace: "shop" }, world.now);
+  // First what tells a later life of it, should this one end now.
+  expect(world.plugin.poll()).toMatchObject({ t: "putFile" });
   const request = world.plugin.poll() as Extract<CniOutput, { t: "ipam" }>;
   expect(request.request).toMatchObject({
     t: "autoAssign",
