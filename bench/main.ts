@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { calicoBenches } from "./calico-lab.ts";
 import { labBenches } from "./lab.ts";
 import { nodeStart } from "./node-start.ts";
 import { pingRtt } from "./ping-rtt.ts";
@@ -9,7 +10,7 @@ import { podUdp } from "./pod-udp.ts";
 import type { Bench, BenchRow } from "./result.ts";
 import { stackForward } from "./stack-forward.ts";
 
-const BENCHES: readonly Bench[] = [stackForward, podUdp, pingRtt, nodeStart, ...labBenches];
+const BENCHES: readonly Bench[] = [stackForward, podUdp, pingRtt, nodeStart, ...labBenches, ...calicoBenches];
 const DOCUMENT = "docs/BENCHMARKS.md";
 const BEGIN = "<!-- results: begin -->";
 const END = "<!-- results: end -->";

@@ -4,7 +4,15 @@ import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix } from "../base/ip
 import { formatMac } from "../base/mac-addr.ts";
 import type { Instant } from "../base/time.ts";
 import type { OwnLease, SubnetManager } from "../control/flannel/subnet-manager.ts";
-import type { FdbRow, LeaseRow, LinkRow, NeighRow, NodeRow, RouteRow } from "../control/inspect.ts";
+import type {
+  BgpTotals,
+  FdbRow,
+  LeaseRow,
+  LinkRow,
+  NeighRow,
+  NodeRow,
+  RouteRow,
+} from "../control/inspect.ts";
 import { Bridge } from "../stack/bridge.ts";
 import type { NetDevice } from "../stack/net-device.ts";
 import type { NetStack } from "../stack/net-stack.ts";
@@ -36,6 +44,7 @@ export interface NodeFacts {
   readonly ageUs: number;
   /** Of a node that speaks BGP. */
   readonly asNumber?: number;
+  readonly bgp?: BgpTotals;
   /** How pods' packets travel, for people. */
   readonly encapsulation?: string;
 }
@@ -52,6 +61,7 @@ export function inspectNode(state: AgentState, facts: NodeFacts): NodeRow {
     ...(state.subnet === undefined ? {} : { subnet: state.subnet }),
     ...(state.vtepMac === undefined ? {} : { vtepMac: state.vtepMac }),
     ...(facts.asNumber === undefined ? {} : { asNumber: facts.asNumber }),
+    ...(facts.bgp === undefined ? {} : { bgp: facts.bgp }),
     ...(facts.encapsulation === undefined ? {} : { encapsulation: facts.encapsulation }),
     pods: state.pods.length,
     peers: facts.peers,
@@ -185,7 +195,7 @@ function linkRow(node: string, netns: Netns, dev: NetDevice): LinkRow {
   const { rxPackets, rxBytes, rxErrors, rxDropped, txPackets, txBytes, txErrors, txDropped } = dev.stats;
   const drops: Record<string, number> = {};
   for (const [reason, count] of dev.drops) drops[dropReasonName(reason)] = count;
-  const unknown = dev.kind === "loopback" || dev.kind === "vxlan";
+  const unknown = dev.kind === "loopback" || dev.kind === "vxlan" || dev.kind === "ipip";
   return {
     node,
     netns: netns.name,

@@ -6,13 +6,14 @@ import { Bridge } from "../stack/bridge.ts";
 import type { NetDevice } from "../stack/net-device.ts";
 import type { Netns } from "../stack/netns.ts";
 import { Veth } from "../stack/veth.ts";
+import { IpipDevice } from "../tunnel/ipip.ts";
 import { VxlanDevice } from "../tunnel/vxlan.ts";
 
 /** Follows the link/ether line. @param link `ip link`, which says a word more than `ip address` */
 export function linkDetails(netns: Netns, dev: NetDevice, link: boolean): string {
   const loopback = dev.kind === "loopback";
   const port = dev.master === undefined ? 0 : 1;
-  const limits = loopback ? "minmtu 0 maxmtu 0" : "minmtu 68 maxmtu 65535";
+  const limits = loopback || dev.kind === "ipip" ? "minmtu 0 maxmtu 0" : "minmtu 68 maxmtu 65535";
   const common = ` promiscuity ${port}  allmulti ${port} ${limits} `;
   const kind = kindDetails(netns, dev);
   const slave = slaveDetails(dev);
@@ -23,8 +24,16 @@ export function linkDetails(netns: Netns, dev: NetDevice, link: boolean): string
 
 function kindDetails(netns: Netns, dev: NetDevice): string {
   if (dev instanceof Veth) return "veth ";
+  if (dev instanceof IpipDevice) return ipipDetails(dev);
   if (dev instanceof VxlanDevice) return vxlanDetails(netns, dev);
   return dev instanceof Bridge ? bridgeDetails(dev) : "";
+}
+
+/** As of the `tunl0` that comes with the kernel's module: of any protocol, to and from anywhere. */
+function ipipDetails(dev: IpipDevice): string {
+  const tos = dev.tos === 0 ? "" : `tos ${dev.tos === 1 ? "inherit" : `0x${dev.tos.toString(16)}`} `;
+  const discovery = dev.pmtudisc ? "pmtudisc" : "nopmtudisc";
+  return `ipip any remote any local any ttl ${dev.ttl === 0 ? "inherit" : dev.ttl} ${tos}${discovery} `;
 }
 
 function vxlanDetails(netns: Netns, dev: VxlanDevice): string {

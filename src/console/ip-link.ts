@@ -21,7 +21,7 @@ type Words = readonly string[];
 export function showLinks(words: Words, options: IpOptions, cx: CommandContext, _now: Instant): Printed {
   return showDevices(words, cx, (dev) => {
     const head = `${dev.ifindex}: ${linkName(cx.netns, dev)}`;
-    if (options.brief) return `${brief(cx.netns, dev)}${formatMac(dev.mac)} ${flags(cx.netns, dev)} \n`;
+    if (options.brief) return `${brief(cx.netns, dev)}${linkAddress(dev)} ${flags(cx.netns, dev)} \n`;
     const lines = [
       `${head}: ${summary(cx.netns, dev, "mode DEFAULT ")}`,
       `    ${hardware(cx.netns, dev)}${options.details ? linkDetails(cx.netns, dev, true) : ""}`,
@@ -94,10 +94,16 @@ function qdisc(dev: NetDevice): string {
 }
 
 function hardware(netns: Netns, dev: NetDevice): string {
+  if (dev.kind === "ipip") return `link/ipip ${linkAddress(dev)} brd 0.0.0.0`;
   const loopback = dev.kind === "loopback";
   const broadcast = formatMac(loopback ? MAC_ZERO : MAC_BROADCAST);
   const type = loopback ? "loopback" : "ether";
-  return `link/${type} ${formatMac(dev.mac)} brd ${broadcast}${netnsOfPeer(netns, dev)}`;
+  return `link/${type} ${linkAddress(dev)} brd ${broadcast}${netnsOfPeer(netns, dev)}`;
+}
+
+/** An ipip device has its local address for a link-layer one, and `tunl0` has none. */
+function linkAddress(dev: NetDevice): string {
+  return dev.kind === "ipip" ? formatIpv4(0) : formatMac(dev.mac);
 }
 
 /** Where a veth's other end is, if it is not here. The node's own namespace has no name. */

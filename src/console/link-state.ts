@@ -3,12 +3,17 @@ import type { NetDevice } from "../stack/net-device.ts";
 import type { Netns } from "../stack/netns.ts";
 import { Veth } from "../stack/veth.ts";
 
+const KIND_FLAGS: Partial<Record<NetDevice["kind"], readonly string[]>> = {
+  loopback: ["LOOPBACK"],
+  ipip: [],
+};
+
 /** The flags between angle brackets. */
 export function adminFlags(netns: Netns, dev: NetDevice): string[] {
   const peer = dev instanceof Veth ? dev.peer : undefined;
   return [
     ...(dev.up && !dev.carrier ? ["NO-CARRIER"] : []),
-    ...(dev.kind === "loopback" ? ["LOOPBACK"] : ["BROADCAST", "MULTICAST"]),
+    ...(KIND_FLAGS[dev.kind] ?? ["BROADCAST", "MULTICAST"]),
     ...(dev.noArp && dev.kind !== "loopback" ? ["NOARP"] : []),
     ...(dev.up ? ["UP"] : []),
     ...(dev.up && dev.carrier ? ["LOWER_UP"] : []),
@@ -19,13 +24,15 @@ export function adminFlags(netns: Netns, dev: NetDevice): string[] {
 /** RFC 2863's operational state, as Linux keeps it for each kind of device. */
 export function operState(dev: NetDevice): string {
   if (!dev.up) return "DOWN";
-  if (dev.kind === "loopback" || dev.kind === "vxlan") return "UNKNOWN";
+  if (dev.kind === "loopback" || dev.kind === "vxlan" || dev.kind === "ipip") return "UNKNOWN";
   if (dev.carrier) return "UP";
   return dev.kind === "veth" ? "LOWERLAYERDOWN" : "DOWN";
 }
 
 /** A device's name, and behind an @ what it hangs on: by name when that is here, by number when it is elsewhere. */
 export function linkName(netns: Netns, dev: NetDevice): string {
+  // A tunnel with no device below it says so.
+  if (dev.kind === "ipip") return `${dev.name}@NONE`;
   const peer = dev instanceof Veth ? dev.peer : undefined;
   if (peer === undefined) return dev.name;
   return `${dev.name}@${peer.home === netns ? peer.name : `if${peer.ifindex}`}`;

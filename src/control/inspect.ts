@@ -17,6 +17,8 @@ export interface NodeRow {
   /** Calico: its AS, and how its packets travel, the carrier of IPIP included: `IPIP Always (fou)`. */
   readonly asNumber?: number;
   readonly encapsulation?: string;
+  /** What all its BGP sessions together have said and heard since it started. */
+  readonly bgp?: BgpTotals;
   readonly pods: number;
   /** Leases of other nodes that this node has installed. */
   readonly peers: number;
@@ -34,6 +36,13 @@ export interface NodeRow {
   readonly pssBytes?: number;
   readonly restarts: number;
   readonly ageSec: number;
+}
+
+export interface BgpTotals {
+  readonly sessions: number;
+  readonly established: number;
+  readonly rxMessages: number;
+  readonly txMessages: number;
 }
 
 export interface PodRow {

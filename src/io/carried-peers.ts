@@ -9,8 +9,8 @@ export const UNCARRIED_SAID_MAX = 64;
 
 /** Where a peer is reached on this machine. */
 export interface CarriedPeer {
-  /** Its socket address. */
-  readonly host: Ipv4Addr;
+  /** Its socket address as a signed integer: a small one, so that writing it into a header makes no heap number. */
+  readonly word: number;
   readonly text: string;
 }
 
@@ -51,7 +51,7 @@ export class CarriedPeers {
     let peer: CarriedPeer | null = null;
     try {
       const host = this.#carriers.learn(dst);
-      peer = { host, text: formatIpv4(host) };
+      peer = { word: host | 0, text: formatIpv4(host) };
       // What its source was taken to be may have been a guess.
       this.#sources.delete(peer.text);
     } catch (thrown) {

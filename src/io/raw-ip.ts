@@ -93,7 +93,8 @@ export class RawIp implements IpipCarrier, SegmentReceiver {
   readonly #clock: Clock;
   readonly #wake: () => void;
   readonly #carriers: CarrierMap;
-  readonly #host: Ipv4Addr;
+  /** The socket address of `local`, as in {@link CarriedPeer}. */
+  readonly #word: number;
   readonly #peers: CarriedPeers;
   readonly #sender: DatagramSender;
   readonly #tx: TxSocket;
@@ -111,7 +112,7 @@ export class RawIp implements IpipCarrier, SegmentReceiver {
     this.#clock = options.clock;
     this.#wake = options.wake;
     this.#carriers = options.carriers;
-    this.#host = host;
+    this.#word = host | 0;
     this.#peers = new CarriedPeers(options.carriers, options.onUncarried);
     this.#sender = new DatagramSender(options.ctx, options.clock, this.stats);
     this.#tx = new TxSocket(socket, this.#sender);
@@ -156,7 +157,7 @@ export class RawIp implements IpipCarrier, SegmentReceiver {
     segment(pkt, this.#ctx, this, now);
   }
 
-  /** One packet of what {@link send} was given. Takes ownership. @drops UNDERLAY_TX */
+  /** One packet of what {@link send} was given. Takes ownership. @drops UNDERLAY_TX @rfc 2003#3.1 */
   segment(pkt: PacketBuffer, now: Instant): void {
     const to = this.#to as CarriedPeer;
     const totalBytes = pkt.length + ipv4.HEADER_LEN;
@@ -167,7 +168,7 @@ export class RawIp implements IpipCarrier, SegmentReceiver {
     }
     const at = pkt.push(ipv4.HEADER_LEN);
     const protocol = ipv4.Protocol.IPIP;
-    ipv4.emit(pkt.view, at, totalBytes, 0, this.#df, this.#ttl, protocol, this.#host, to.host, this.#tos);
+    ipv4.emit(pkt.view, at, totalBytes, 0, this.#df, this.#ttl, protocol, this.#word, to.word, this.#tos);
     this.#sender.enqueue(pkt, to.text, ANY_PORT, this.#tx, now);
   }
 

@@ -8,8 +8,9 @@ import {
   prefixOf,
 } from "../base/ipv4-addr.ts";
 import { decodeUtf8 } from "../base/utf8.ts";
-import { blocksRange, kindRange, parseBlockKey, parseResourceKey } from "../control/calico/calico-keys.ts";
+import { kindRange, parseResourceKey } from "../control/calico/calico-keys.ts";
 import { readResource } from "../control/calico/check-resource.ts";
+import { BLOCKS_RANGE, parseBlockKey } from "../control/calico/ipam/ipam-keys.ts";
 import type { CalicoKind, ResourceOf } from "../control/calico/resources.ts";
 import type { KeyValue } from "../control/datastore/messages.ts";
 import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
@@ -65,7 +66,7 @@ export class CalicoStore implements StoreNetwork {
    * blocks of others, whom this lab does not run.
    */
   async subnets(transport: EtcdTransport): Promise<StoreSubnets> {
-    const { kvs } = await transport.range(blocksRange());
+    const { kvs } = await transport.range(BLOCKS_RANGE);
     const pools = (await list(transport, "IPPool")).flatMap((pool) => {
       const cidr = parseCidr(pool.spec.cidr);
       return cidr.ok ? [{ cidr: prefixOf(cidr.value.addr, cidr.value.len), spec: pool.spec }] : [];

@@ -57,8 +57,11 @@ export class PacketBuffer {
   gsoSize = 0;
   /** The tunnel's peer: outer source of what was decapsulated. 0 outside a tunnel. */
   tunnelRemote: Ipv4Addr = 0;
-  /** Where the route leads, on a device of bare IP packets: what a tunnel without a fixed remote sends to. 0 when unset. */
-  nextHop: Ipv4Addr = 0;
+  /**
+   * Where the route leads, on a device of bare IP packets: what a tunnel without a fixed remote sends to. A signed integer: a
+   * small one, that makes no heap number. 0 when unset.
+   */
+  nextHop = 0;
   /** Set by the pool: is the buffer with an owner? */
   live = false;
 

@@ -45,6 +45,8 @@ export interface IpipOptions {
 }
 
 const TOS_INHERIT = 1;
+/** Next hops that are remembered; a cluster has as many as other nodes. */
+const HOPS_MAX = 4096;
 
 const Ecn = { NOT_ECT: 0, ECT_1: 1, ECT_0: 2, CE: 3 } as const;
 const ECN_MASK = 3;
@@ -60,6 +62,8 @@ export class IpipDevice extends NetDevice implements IpipReceiver {
   readonly underlayMtuBytes: number;
   /** Whose packets are taken in: Calico's rule that protocol 4 comes from nodes only. Undefined: everybody's. */
   allowSource: ((src: Ipv4Addr) => boolean) | undefined = undefined;
+  /** Next hops by the signed integer that a packet bears; 0 for what is no single host. So no address is made anew for a packet. */
+  readonly #hops = new Map<number, Ipv4Addr>();
   readonly #carrierFor: (dst: Ipv4Addr) => IpipCarrier | undefined;
 
   /** @param carrierFor what packets to the node `dst` leave by; undefined: nothing leads there */
@@ -123,9 +127,8 @@ export class IpipDevice extends NetDevice implements IpipReceiver {
       this.ctx.drop(pkt, DropReason.PKT_TOO_SMALL, now);
       return;
     }
-    const dst = pkt.nextHop;
-    const single = dst !== 0 && dst !== IPV4_BROADCAST && !isMulticast(dst);
-    const carrier = single ? this.#carrierFor(dst) : undefined;
+    const dst = this.#hops.get(pkt.nextHop) ?? this.#hop(pkt.nextHop);
+    const carrier = dst === 0 ? undefined : this.#carrierFor(dst);
     if (carrier === undefined) {
       this.stats.txErrors++;
       this.stats.txCarrier++;
@@ -140,6 +143,14 @@ export class IpipDevice extends NetDevice implements IpipReceiver {
     this.stats.txPackets++;
     this.stats.txBytes += pkt.tail - at;
     carrier.send(pkt, dst, ttl, tos, this.pmtudisc || innerDf, now);
+  }
+
+  #hop(word: number): Ipv4Addr {
+    const addr = word >>> 0;
+    const hop = addr === IPV4_BROADCAST || isMulticast(addr) ? 0 : addr;
+    if (this.#hops.size >= HOPS_MAX) this.#hops.clear();
+    this.#hops.set(word, hop);
+    return hop;
   }
 
   /** Does a packet that must not be fragmented fit the underlay (`tnl_update_pmtu`)? If not, its sender is told, and it is dropped. */

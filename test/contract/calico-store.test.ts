@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { prefix } from "../../src/base/ipv4-addr.ts";
 import { decodeUtf8, encodeUtf8 } from "../../src/base/utf8.ts";
-import { emitBlockKey } from "../../src/control/calico/calico-keys.ts";
+import { blockKey } from "../../src/control/calico/ipam/ipam-keys.ts";
 import { NO_LEASE } from "../../src/control/datastore/messages.ts";
 import { Etcd3Transport } from "../../src/io/etcd/etcd3-transport.ts";
 import { CalicoStore } from "../../src/lab/calico-store.ts";
@@ -166,7 +166,7 @@ nodes: [{ name: a }, { name: b }]
   );
   const block = async (cidr: string, affinity: string | null, ...allocations: unknown[]): Promise<void> => {
     const value = JSON.stringify({ cidr, affinity, allocations });
-    await etcd.put(emitBlockKey(prefix(cidr)), encodeUtf8(value), NO_LEASE);
+    await etcd.put(blockKey(prefix(cidr)), encodeUtf8(value), NO_LEASE);
   };
   await block("192.168.2.0/26", "host:b", null, 0);
   await block("192.168.1.0/26", "host:a", 0);
@@ -174,7 +174,7 @@ nodes: [{ name: a }, { name: b }]
   await block("192.168.4.0/26", null, 0);
   await block("192.168.5.0/26", "host:elsewhere", 0);
   await block("10.99.1.0/26", "host:a", 0);
-  await etcd.put(emitBlockKey(prefix("192.168.9.0/26")), encodeUtf8("{"), NO_LEASE);
+  await etcd.put(blockKey(prefix("192.168.9.0/26")), encodeUtf8("{"), NO_LEASE);
   expect(await store.subnets(etcd)).toEqual({
     storeLeases: ["192.168.1.0/26", "192.168.2.0/26"],
     storeOptional: ["10.99.1.0/26", "192.168.3.0/26", "192.168.5.0/26"],

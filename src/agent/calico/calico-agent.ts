@@ -296,10 +296,7 @@ export class CalicoAgent extends NodeAgent {
       stack: this.stack,
       host: this.host,
       felix: this.#felix,
-      asNumber: this.#bird.speaker.config.localAs,
-      sessions: this.#bird.speaker.neighbors
-        .dump()
-        .filter(({ neighbor }) => neighbor.negotiated !== undefined).length,
+      speaker: this.#bird.speaker,
       state: this.state(),
       ageUs: now - this.startedAt,
       now,

@@ -2,9 +2,11 @@
 import { formatIpv4, formatPrefix, type Ipv4Addr } from "../../base/ipv4-addr.ts";
 import type { Instant } from "../../base/time.ts";
 import type { InspectNoun, InspectRows, LeaseRow } from "../../control/inspect.ts";
+import type { BgpSpeaker } from "../../routing/bgp/speaker/speaker.ts";
 import type { NetStack } from "../../stack/net-stack.ts";
 import type { Netns } from "../../stack/netns.ts";
 import type { AgentState } from "../agent-messages.ts";
+import { bgpTotals } from "../bgp-totals.ts";
 import { inspectFdb, inspectLinks, inspectNeigh, inspectNode, inspectRoutes } from "../inspect.ts";
 import type { Felix } from "./felix/felix.ts";
 
@@ -14,25 +16,25 @@ export interface CalicoView {
   readonly stack: NetStack;
   readonly host: Netns;
   readonly felix: Felix;
-  readonly asNumber: number;
-  /** BGP sessions that are up. */
-  readonly sessions: number;
+  readonly speaker: BgpSpeaker;
   readonly state: AgentState;
   readonly ageUs: number;
   readonly now: Instant;
 }
 
 export function inspectCalico<N extends InspectNoun>(noun: N, view: CalicoView): readonly InspectRows[N][] {
-  const { name, underlay, stack, host, felix, sessions, state, ageUs, now } = view;
+  const { name, underlay, stack, host, felix, speaker, state, ageUs, now } = view;
+  const bgp = bgpTotals(speaker, now);
   const readers: { readonly [K in InspectNoun]: () => readonly InspectRows[K][] } = {
     nodes: () => [
       inspectNode(state, {
         underlay,
         backend: "calico",
-        asNumber: view.asNumber,
+        asNumber: speaker.config.localAs,
+        bgp,
         encapsulation: encapsulation(felix),
         device: felix.ipip.device ?? felix.vtep,
-        peers: sessions,
+        peers: bgp.established,
         routes: host.fib.dump("main").length,
         drops: stack.drops,
         ageUs,

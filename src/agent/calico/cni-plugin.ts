@@ -1,13 +1,13 @@
 // Calico's CNI plugin: an address from IPAM, the endpoint in the store, the pod on the node, in this order; and back in the other. An
 // engine: add() and del() ask, poll() says what is to be done, handle() takes the answers, tick() tries again what has failed.
 // Specs on Calico §1.4, §2.1.
+import { formatTimestamp } from "../../base/civil-date.ts";
 import { formatIpv4, type Ipv4Addr } from "../../base/ipv4-addr.ts";
 import { randomMac } from "../../base/mac-addr.ts";
 import { err, type Result } from "../../base/result.ts";
 import type { Rng } from "../../base/rng.ts";
 import { type Instant, NEVER, SEC_US } from "../../base/time.ts";
 import type { IpamAnswer } from "../../control/calico/ipam/ipam-messages.ts";
-import { formatTimestamp } from "../../control/calico/wall-clock-text.ts";
 import { Backoff } from "../../control/datastore/backoff.ts";
 import type { PodRow } from "../../control/inspect.ts";
 import type { PodSpec } from "../agent-messages.ts";

@@ -21,6 +21,7 @@ import type { DatagramReceiver, Underlay } from "../../tunnel/underlay.ts";
 import type { Uplink } from "../../tunnel/uplink.ts";
 import { Family } from "../../wire/bgp/family.ts";
 import type { AgentState, NodeAgentDeps, PodSpec } from "../agent-messages.ts";
+import { bgpTotals } from "../bgp-totals.ts";
 import { inspectLinks, inspectNeigh, inspectNode, inspectRoutes } from "../inspect.ts";
 import { type AgentBgp, CABLE_PORT, type Nic, NodeAgent } from "../node-agent.ts";
 import { RouteTable } from "../route-table.ts";
@@ -192,15 +193,16 @@ export class RouterAgent extends NodeAgent {
 
   override inspect<N extends InspectNoun>(noun: N, now: Instant): readonly InspectRows[N][] {
     const { name } = this.#config;
-    const sessions = this.#bgp?.speaker.neighbors.dump() ?? [];
+    const speaker = this.#bgp?.speaker;
+    const bgp = speaker === undefined ? undefined : bgpTotals(speaker, now);
     const readers: { readonly [K in InspectNoun]: () => readonly InspectRows[K][] } = {
       nodes: () => [
         inspectNode(this.state(), {
           underlay: (this.nics[0] as Nic).addr,
           backend: this.#announcer === undefined ? "router" : "announcer",
           device: this.uplink,
-          ...(this.#bgp === undefined ? {} : { asNumber: this.#bgp.speaker.config.localAs }),
-          peers: sessions.filter(({ neighbor }) => neighbor.negotiated !== undefined).length,
+          ...(speaker === undefined || bgp === undefined ? {} : { asNumber: speaker.config.localAs, bgp }),
+          peers: bgp?.established ?? 0,
           routes: this.host.fib.dump("main").length,
           drops: this.stack.drops,
           ageUs: now - this.startedAt,

@@ -1,4 +1,5 @@
 // Moments as BIRD writes them: "iso short ms" in tables, "iso long ms" in `show status`.
+import { isoDate } from "../../base/civil-date.ts";
 import type { BirdcSpeaker } from "./birdc-speaker.ts";
 
 const DAY_MS = 86_400_000;
@@ -8,13 +9,13 @@ const SHORT_MS = 20 * 3_600_000;
 /** "15:29:31.368", or "2026-11-20" when it is long ago. Moments in milliseconds since 1970. */
 export function shortTime(at: number, now: number, speaker: Pick<BirdcSpeaker, "utcOffsetMin">): string {
   const local = localMs(at, speaker);
-  return now - at > SHORT_MS ? isoDate(local) : clock(local);
+  return now - at > SHORT_MS ? isoDate(Math.floor(local / DAY_MS)) : clock(local);
 }
 
 /** "2026-11-20 15:29:31.368" */
 export function longTime(at: number, speaker: BirdcSpeaker): string {
   const local = localMs(at, speaker);
-  return `${isoDate(local)} ${clock(local)}`;
+  return `${isoDate(Math.floor(local / DAY_MS))} ${clock(local)}`;
 }
 
 /** A span in seconds as BIRD writes its timers: "77.406". */
@@ -31,20 +32,4 @@ function clock(ms: number): string {
   const two = (value: number): string => String(Math.floor(value)).padStart(2, "0");
   const milli = String(inDay % 1000).padStart(3, "0");
   return `${two(inDay / 3_600_000)}:${two((inDay / 60_000) % 60)}:${two((inDay / 1000) % 60)}.${milli}`;
-}
-
-/** The civil date of a day, by eras of 400 years that begin on the first of March. */
-function isoDate(ms: number): string {
-  const days = Math.floor(ms / DAY_MS) + 719_468;
-  const era = Math.floor(days / 146_097);
-  const inEra = days - era * 146_097;
-  const yearInEra = Math.floor(
-    (inEra - Math.floor(inEra / 1460) + Math.floor(inEra / 36_524) - Math.floor(inEra / 146_096)) / 365,
-  );
-  const inYear = inEra - (365 * yearInEra + Math.floor(yearInEra / 4) - Math.floor(yearInEra / 100));
-  const marchMonth = Math.floor((5 * inYear + 2) / 153);
-  const day = inYear - Math.floor((153 * marchMonth + 2) / 5) + 1;
-  const month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9;
-  const year = yearInEra + era * 400 + (month <= 2 ? 1 : 0);
-  return `${year}-${String(month).padStart(2, "0")}-${String(day).padStart(2, "0")}`;
 }

@@ -1,15 +1,12 @@
-// Calico's keys in etcd, to the byte. Specs on Calico §1.1 and §1.3:
+// Calico's keys in etcd, to the byte. Specs on Calico §1.1:
 //   /calico/resources/v3/projectcalico.org/<plural>/<name>             cluster-scoped
 //   /calico/resources/v3/projectcalico.org/<plural>/<namespace>/<name> namespaced
-//   /calico/ipam/v2/assignment/ipv4/block/<addr>-<len>
-//   /calico/ipam/v2/host/<node>/ipv4/block/<addr>-<len>
-import { formatIpv4, type Prefix, parseIpv4, prefixOf } from "../../base/ipv4-addr.ts";
+// Those of IPAM are in ipam/ipam-keys.ts.
 import { type KeyRange, prefixEnd } from "../datastore/messages.ts";
 import { isNamespaced, kindOfPlural, pluralOf } from "./resource-kinds.ts";
 import type { CalicoKind } from "./resources.ts";
 
 const RESOURCES = "/calico/resources/v3/projectcalico.org/";
-const BLOCKS = "/calico/ipam/v2/assignment/ipv4/block/";
 
 /** What names a resource. `namespace` is that of a namespaced kind, and of no other. */
 export interface ResourceId {
@@ -58,50 +55,6 @@ export function kindRange(kind: CalicoKind, namespace?: string): KeyRange {
 /** Everything that configures the network: all resources that sort before the endpoints, which are by far the most. */
 export function configurationRange(): KeyRange {
   return { key: RESOURCES, rangeEnd: `${RESOURCES}${pluralOf("WorkloadEndpoint")}/` };
-}
-
-export function blocksRange(): KeyRange {
-  return rangeOfPrefix(BLOCKS);
-}
-
-/** The affinities of one node. */
-export function affinitiesRange(node: string): KeyRange {
-  return rangeOfPrefix(affinityFolder(node));
-}
-
-export function emitBlockKey(cidr: Prefix): string {
-  return `${BLOCKS}${blockName(cidr)}`;
-}
-
-export function parseBlockKey(key: string): Prefix | undefined {
-  return key.startsWith(BLOCKS) ? parseBlockName(key.slice(BLOCKS.length)) : undefined;
-}
-
-export function emitAffinityKey(node: string, cidr: Prefix): string {
-  return `${affinityFolder(node)}${blockName(cidr)}`;
-}
-
-export function parseAffinityKey(key: string, node: string): Prefix | undefined {
-  const folder = affinityFolder(node);
-  return key.startsWith(folder) ? parseBlockName(key.slice(folder.length)) : undefined;
-}
-
-function affinityFolder(node: string): string {
-  return `/calico/ipam/v2/host/${node}/ipv4/block/`;
-}
-
-function blockName(cidr: Prefix): string {
-  return `${formatIpv4(cidr.addr)}-${cidr.len}`;
-}
-
-/** `10.244.7.0-26`, without host bits. */
-function parseBlockName(name: string): Prefix | undefined {
-  const match = /^([0-9.]+)-(0|[1-9]\d?)$/.exec(name);
-  const addr = match === null ? undefined : parseIpv4(match[1] as string);
-  const len = Number(match?.[2]);
-  if (addr === undefined || len > 32) return undefined;
-  const cidr = prefixOf(addr, len);
-  return cidr.addr === addr ? cidr : undefined;
 }
 
 function rangeOfPrefix(key: string): KeyRange {

@@ -13,18 +13,11 @@ import type { OpIds } from "../datastore/pending-ops.ts";
 import { Reflector, type ReflectorOutput, type StoreStatus } from "../datastore/reflector.ts";
 import { logOutput } from "../log.ts";
 import { parseAffinityValue } from "./affinity-value.ts";
-import {
-  affinitiesRange,
-  blocksRange,
-  configurationRange,
-  kindRange,
-  parseAffinityKey,
-  parseBlockKey,
-  parseResourceKey,
-} from "./calico-keys.ts";
+import { configurationRange, kindRange, parseResourceKey } from "./calico-keys.ts";
 import type { CalicoUpdate, SyncerOutput } from "./calico-updates.ts";
 import { readResource } from "./check-resource.ts";
 import type { IpamBlock } from "./ipam/ipam-block.ts";
+import { BLOCKS_RANGE, hostAffinitiesRange, parseAffinityKey, parseBlockKey } from "./ipam/ipam-keys.ts";
 
 export interface CalicoSyncerOptions {
   readonly node: string;
@@ -70,10 +63,10 @@ export class CalicoSyncer {
     });
     this.#ranges = [
       range(configurationRange(), readResourceKey),
-      range(blocksRange(), (kv, value) => readBlockKey(kv, value, parseBlock)),
+      range(BLOCKS_RANGE, (kv, value) => readBlockKey(kv, value, parseBlock)),
       ...(options.affinities === false
         ? []
-        : [range(affinitiesRange(node), (kv, value) => readAffinityKey(kv, value, node))]),
+        : [range(hostAffinitiesRange(node), (kv, value) => readAffinityKey(kv, value, node))]),
       ...(options.workloadEndpoints === true ? [range(kindRange("WorkloadEndpoint"), readResourceKey)] : []),
     ];
   }
@@ -211,8 +204,9 @@ function checkBlock(cidr: Prefix, read: Result<IpamBlock, string>): Result<IpamB
 }
 
 function readAffinityKey(kv: KeyValue, value: Uint8Array | undefined, node: string): Reading | undefined {
-  const cidr = parseAffinityKey(kv.key, node);
-  if (cidr === undefined) return undefined;
+  const name = parseAffinityKey(kv.key);
+  if (name?.host !== node) return undefined;
+  const { cidr } = name;
   const read = value === undefined ? ok(undefined) : parseAffinityValue(value);
   return reading(read, (state) => ({ t: "affinity", cidr, value: state }));
 }

@@ -2,8 +2,9 @@
 import { formatPrefix } from "../../base/ipv4-addr.ts";
 import type { KeyValue } from "../datastore/messages.ts";
 import { anyOverlaps, isMasked, parseAnyCidr } from "./address-text.ts";
-import { parseBlockKey, parseResourceKey } from "./calico-keys.ts";
+import { parseResourceKey } from "./calico-keys.ts";
 import { readResource } from "./check-resource.ts";
+import { parseBlockKey } from "./ipam/ipam-keys.ts";
 import { BLOCK_SIZE_DEFAULT } from "./resource-rules.ts";
 import type { ResourceFault } from "./resource-shape.ts";
 import type { IPPool } from "./resources.ts";

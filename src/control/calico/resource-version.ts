@@ -1,7 +1,8 @@
 // Which state of a resource replaces which: the parts of its metadata that no document decides.
+
+import { formatTimestamp } from "../../base/civil-date.ts";
 import type { Rng } from "../../base/rng.ts";
 import type { CalicoResource } from "./resources.ts";
-import { formatTimestamp } from "./wall-clock-text.ts";
 
 /** A random UUID, version 4. */
 export function randomUid(rng: Rng): string {

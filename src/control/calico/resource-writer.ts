@@ -18,8 +18,9 @@ import {
 } from "../datastore/messages.ts";
 import { type OpIds, PendingOps } from "../datastore/pending-ops.ts";
 import { logOutput } from "../log.ts";
-import { blocksRange, emitResourceKey, kindRange, parseResourceKey, type ResourceId } from "./calico-keys.ts";
+import { emitResourceKey, kindRange, parseResourceKey, type ResourceId } from "./calico-keys.ts";
 import { emitResource, formatPath, readResource } from "./check-resource.ts";
+import { BLOCKS_RANGE } from "./ipam/ipam-keys.ts";
 import { poolChangeFaults } from "./pool-change.ts";
 import type {
   ResourceErrorCode,
@@ -150,7 +151,7 @@ export class ResourceWriter {
     const reads: TxnOp[] = [{ t: "range", range: { key: emitResourceKey(id), rangeEnd: undefined } }];
     // A pool must fit in with the others and with the blocks that there are.
     if (id.kind === "IPPool" && request.t !== "get" && request.t !== "delete") {
-      reads.push({ t: "range", range: kindRange("IPPool") }, { t: "range", range: blocksRange() });
+      reads.push({ t: "range", range: kindRange("IPPool") }, { t: "range", range: BLOCKS_RANGE });
     }
     const op = { t: "txn", id: opId, compares: [], success: reads, failure: [] } as const;
     this.#outputs.push({ t: "op", op });

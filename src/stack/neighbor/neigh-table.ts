@@ -86,7 +86,7 @@ export class NeighTable {
     if (dev.medium === "ethernet") {
       pkt.l2 = pkt.push(ethernet.HEADER_LEN);
       ethernet.emit(pkt.view, pkt.l2, dev.mac, dev.mac, ethernet.EtherType.IPV4);
-    } else pkt.nextHop = nexthop >>> 0;
+    } else pkt.nextHop = nexthop | 0;
     dev.transmit(pkt, now);
   }
 

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { DropReason } from "../../../src/base/drop-reason.ts";
-import { ipv4 } from "../../../src/base/ipv4-addr.ts";
+import { ipv4, prefix } from "../../../src/base/ipv4-addr.ts";
 import { mac } from "../../../src/base/mac-addr.ts";
 import { parseCommand } from "../../../src/console/command.ts";
 import { getopt } from "../../../src/console/getopt.ts";
+import { IpipDevice } from "../../../src/tunnel/ipip.ts";
 import { Uplink } from "../../../src/tunnel/uplink.ts";
 import { ReferenceLab } from "../../support/reference-lab.ts";
 
@@ -132,6 +133,31 @@ test("the node's uplink, and a pod seen from inside: its peer is in the node's n
   netns.moveDevice(hostPort, host, other.now);
   expect(other.run(pod, ["ip", "link", "show", "eth0"]).stdout).toContain(
     "2: eth0@if3: <NO-CARRIER,BROADCAST,MULTICAST,UP> mtu 1450 qdisc noqueue state LOWERLAYERDOWN mode DEFAULT group default qlen 1000\n    link/ether 0a:58:0a:f4:01:02 brd ff:ff:ff:ff:ff:ff link-netnsid 0\n",
+  );
+  other.close();
+});
+
+test("tunl0, as on a Calico node", () => {
+  const other = new ReferenceLab();
+  const host = other.stack.addNetns("");
+  const tunl0 = new IpipDevice(other.stack, "tunl0", 1480, { underlayMtuBytes: 1500 }, () => undefined);
+  host.addDevice(tunl0);
+  host.setLink(tunl0, true, other.now);
+  host.addAddress(tunl0, { addr: ipv4("10.244.7.1"), len: 32 }, other.now);
+  expect(other.run(host, ["ip", "addr", "show", "tunl0"]).stdout).toBe(
+    `2: tunl0@NONE: <NOARP,UP,LOWER_UP> mtu 1480 qdisc noqueue state UNKNOWN group default qlen 1000
+    link/ipip 0.0.0.0 brd 0.0.0.0
+    inet 10.244.7.1/32 scope global tunl0
+       valid_lft forever preferred_lft forever
+`,
+  );
+  expect(other.run(host, ["ip", "-d", "link", "show", "type", "ipip"]).stdout).toContain(
+    "    ipip any remote any local any ttl inherit nopmtudisc addrgenmode",
+  );
+  const route = { dst: prefix("10.244.9.0/26"), via: ipv4("192.168.56.3"), dev: tunl0, onlink: true };
+  host.addRoute({ ...route, proto: "bird" }, other.now);
+  expect(other.run(host, ["ip", "route"]).stdout).toContain(
+    "10.244.9.0/26 via 192.168.56.3 dev tunl0 proto bird onlink",
   );
   other.close();
 });

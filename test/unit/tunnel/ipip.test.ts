@@ -294,7 +294,7 @@ describe("no way out", () => {
     if (!added.ok) {
       // Linux takes no group as a gateway; a packet that claims one has to end all the same.
       const pkt = packetOf(pool, inside);
-      pkt.nextHop = ipv4(via as string);
+      pkt.nextHop = ipv4(via as string) | 0;
       one.tunl0.transmit(pkt, 0);
     } else fromPod(one, inside);
     expect(one.stack.drops.entries()).toEqual([["IP_OUTNOROUTES", 1]]);

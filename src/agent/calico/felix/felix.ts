@@ -113,7 +113,8 @@ export class Felix {
   }
 
   get mtus(): Mtus {
-    return mtusOf(this.#options.underlayMtuBytes, this.pools.values(), this.config);
+    const { underlayMtuBytes } = this.#options;
+    return mtusOf(underlayMtuBytes, this.ipip.overheadBytes, this.pools.values(), this.config);
   }
 
   /** The VTEP, while there is one. */

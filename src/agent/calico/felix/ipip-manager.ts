@@ -8,7 +8,7 @@ import type { NodeResource } from "../../../control/calico/resources.ts";
 import type { NetStack } from "../../../stack/net-stack.ts";
 import type { Netns } from "../../../stack/netns.ts";
 import type { PacketBuffer } from "../../../stack/packet-buffer.ts";
-import { IpipDevice } from "../../../tunnel/ipip.ts";
+import { FOU_OVERHEAD_BYTES, IPIP_OVERHEAD_BYTES, IpipDevice } from "../../../tunnel/ipip.ts";
 import type { IpipCarrier, IpipCarrierKind, IpipReceiver } from "../../../tunnel/ipip-carrier.ts";
 
 const IPIP_DEVICE = "tunl0";
@@ -46,6 +46,12 @@ export class IpipManager implements IpipReceiver {
   /** The carriers that this node has. */
   ways(): IpipCarrierKind[] {
     return (["proto4", "fou"] as const).filter((kind) => this.#ways.has(kind));
+  }
+
+  /** Bytes that are added to a packet: more where it goes in UDP to anybody. */
+  get overheadBytes(): number {
+    const inUdp = !this.#ways.has("proto4") || [...this.#wayTo.values()].some((way) => way?.kind === "fou");
+    return inUdp ? FOU_OVERHEAD_BYTES : IPIP_OVERHEAD_BYTES;
   }
 
   /** Nodes that cannot be reached, for there is no carrier that both ends have. */

@@ -2,8 +2,7 @@
 import type { Pool } from "../../../control/calico/calc/pool-table.ts";
 import type { FelixConfigurationSpec } from "../../../control/calico/resources.ts";
 
-/** Bytes that each encapsulation adds to an IP packet. */
-const IPIP_OVERHEAD_BYTES = 20;
+/** Bytes that VXLAN adds to an IP packet. */
 const VXLAN_OVERHEAD_BYTES = 50;
 
 export interface Mtus {
@@ -13,9 +12,17 @@ export interface Mtus {
   readonly podBytes: number;
 }
 
-/** @param config 0 and absent: found out from the underlay's */
-export function mtusOf(underlayBytes: number, pools: Iterable<Pool>, config: FelixConfigurationSpec): Mtus {
-  const ipipBytes = config.ipipMTU || config.mtu || underlayBytes - IPIP_OVERHEAD_BYTES;
+/**
+ * @param ipipOverheadBytes what IPIP adds on its way out of this node
+ * @param config 0 and absent: found out from the underlay's
+ */
+export function mtusOf(
+  underlayBytes: number,
+  ipipOverheadBytes: number,
+  pools: Iterable<Pool>,
+  config: FelixConfigurationSpec,
+): Mtus {
+  const ipipBytes = config.ipipMTU || config.mtu || underlayBytes - ipipOverheadBytes;
   const vxlanBytes = config.vxlanMTU || config.mtu || underlayBytes - VXLAN_OVERHEAD_BYTES;
   let podBytes = config.mtu || underlayBytes;
   for (const { ipipMode, vxlanMode } of pools) {

@@ -16,7 +16,6 @@ export const IPAM_CONFIG_KEY = `${ROOT}/config`;
 
 /** All blocks, all handles, all affinities of all hosts. */
 export const BLOCKS_RANGE: KeyRange = { key: BLOCKS, rangeEnd: prefixEnd(BLOCKS) };
-export const HANDLES_RANGE: KeyRange = { key: HANDLES, rangeEnd: prefixEnd(HANDLES) };
 export const AFFINITIES_RANGE: KeyRange = { key: HOSTS, rangeEnd: prefixEnd(HOSTS) };
 
 /** The affinities of one host. */

@@ -18,5 +18,9 @@ test.each([
   [1500, [ipip], { mtu: 1400 }, { ipipBytes: 1400, vxlanBytes: 1400, podBytes: 1400 }],
   [1500, [ipip], { ipipMTU: 1440 }, { ipipBytes: 1440, vxlanBytes: 1450, podBytes: 1440 }],
 ] as const)("an underlay of %i bytes", (underlay, pools, config, mtus) => {
-  expect(mtusOf(underlay, pools, config)).toEqual(mtus);
+  expect(mtusOf(underlay, 20, pools, config)).toEqual(mtus);
+});
+
+test("in UDP, IPIP takes eight bytes more", () => {
+  expect(mtusOf(1500, 28, [ipip], {})).toMatchObject({ ipipBytes: 1472, podBytes: 1472 });
 });

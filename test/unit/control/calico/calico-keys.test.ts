@@ -1,19 +1,21 @@
 import { describe, expect, test } from "vitest";
 import { prefix } from "../../../../src/base/ipv4-addr.ts";
 import {
-  affinitiesRange,
-  blocksRange,
   configurationRange,
-  emitAffinityKey,
-  emitBlockKey,
   emitResourceKey,
   kindRange,
-  parseAffinityKey,
-  parseBlockKey,
   parseResourceKey,
   type ResourceId,
   resourceNameFault,
 } from "../../../../src/control/calico/calico-keys.ts";
+import {
+  affinityKey,
+  BLOCKS_RANGE,
+  blockKey,
+  hostAffinitiesRange,
+  parseAffinityKey,
+  parseBlockKey,
+} from "../../../../src/control/calico/ipam/ipam-keys.ts";
 import { kindOfDocument, kindOfWord } from "../../../../src/control/calico/resource-kinds.ts";
 import {
   parseWorkloadEndpointName,
@@ -86,20 +88,19 @@ describe("resource keys", () => {
 describe("IPAM keys", () => {
   const cidr = prefix("10.244.7.0/26");
   test("blocks", () => {
-    expect(emitBlockKey(cidr)).toBe("/calico/ipam/v2/assignment/ipv4/block/10.244.7.0-26");
-    expect(parseBlockKey(emitBlockKey(cidr))).toEqual(cidr);
-    expect(emitBlockKey(cidr).startsWith(blocksRange().key)).toBe(true);
+    expect(blockKey(cidr)).toBe("/calico/ipam/v2/assignment/ipv4/block/10.244.7.0-26");
+    expect(parseBlockKey(blockKey(cidr))).toEqual(cidr);
+    expect(blockKey(cidr).startsWith(BLOCKS_RANGE.key)).toBe(true);
     for (const name of ["10.244.7.1-26", "10.244.7.0-33", "10.244.7.0", "10.244.7.0-026", "fd00::-122", ""]) {
       expect(parseBlockKey(`/calico/ipam/v2/assignment/ipv4/block/${name}`), name).toBeUndefined();
     }
   });
 
-  test("affinities are the node's own", () => {
-    const key = emitAffinityKey("worker-1", cidr);
+  test("affinities name their node", () => {
+    const key = affinityKey("worker-1", cidr);
     expect(key).toBe("/calico/ipam/v2/host/worker-1/ipv4/block/10.244.7.0-26");
-    expect(parseAffinityKey(key, "worker-1")).toEqual(cidr);
-    expect(parseAffinityKey(key, "worker")).toBeUndefined();
-    expect(key.startsWith(affinitiesRange("worker-1").key)).toBe(true);
+    expect(parseAffinityKey(key)).toEqual({ host: "worker-1", cidr });
+    expect(key.startsWith(hostAffinitiesRange("worker-1").key)).toBe(true);
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { formatTimestamp } from "../../../../src/base/civil-date.ts";
 import { SeededRng } from "../../../../src/base/rng.ts";
 import { decodeUtf8, encodeUtf8 } from "../../../../src/base/utf8.ts";
 import { checkResource, emitResource, readResource } from "../../../../src/control/calico/check-resource.ts";
@@ -10,7 +11,6 @@ import {
 } from "../../../../src/control/calico/cluster-defaults.ts";
 import { resourceTable } from "../../../../src/control/calico/resource-columns.ts";
 import type { CalicoKind, ResourceOf } from "../../../../src/control/calico/resources.ts";
-import { formatTimestamp } from "../../../../src/control/calico/wall-clock-text.ts";
 
 function stored<K extends CalicoKind>(
   kind: K,
