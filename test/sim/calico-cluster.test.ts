@@ -19,7 +19,7 @@ import { pool, resource } from "../support/calico.ts";
 import { CalicoCluster, type CalicoSimNode } from "../support/calico-cluster.ts";
 import { stateOf } from "../support/ipam-host.ts";
 
-const NODES = 6;
+const NODES = 5;
 const SEEDS = 40;
 const POOL = "default-ipv4-ippool";
 const CIDR = "192.168.0.0/16";
@@ -80,7 +80,7 @@ class Chaos {
       delayMaxUs: 20 * MS_US,
     });
     fabric.options = { delayUs: 100, jitterUs: 5_000, loss: 0.05 };
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 10; round++) {
       this.#event(below(rng, 11), below(rng, NODES));
       this.cluster.run(this.cluster.now + below(rng, 4 * SEC_US));
       this.tend();
@@ -235,7 +235,7 @@ function wayOf(modes: Modes, from: CalicoSimNode, to: CalicoSimNode, told: NodeR
 }
 
 /** R. */
-function checkRoutes({ cluster, modes }: Chaos, chaosDbg = { cluster, modes }): void {
+function checkRoutes({ cluster, modes }: Chaos): void {
   const { blocks } = stateOf(cluster.store);
   const owners = new Map(cluster.nodes.map((node) => [node.config.name, node]));
   for (const node of cluster.nodes) {
@@ -261,29 +261,6 @@ function checkRoutes({ cluster, modes }: Chaos, chaosDbg = { cluster, modes }): 
         ({ proto, dev }) => (proto === "bird" || proto === "felix") && dev?.name.startsWith("cali") !== true,
       )
       .map((route) => `${formatPrefix(route.dst)} ${routeText(route)}`);
-    if (process.env["DBG2"] && there.sort().join() !== expected.sort().join()) {
-      console.log(
-        chaosDbg.modes,
-        JSON.stringify(
-          cluster.all("workloadendpoints").map((w: any) => [w.metadata.name, w.spec.ipNetworks]),
-        ),
-      );
-      for (const n of cluster.nodes) {
-        console.log(
-          n.config.name,
-          n.agent.state(),
-          
-          JSON.stringify(n.agent.host.fib.dump("main").map((r) => formatPrefix(r.dst) + routeText(r))),
-          n.logs.slice(-30).join("\n"),
-        );
-      }
-      console.log(
-        JSON.stringify(stateOf(cluster.store).affinities),
-        JSON.stringify(
-          stateOf(cluster.store).blocks.map((b) => [formatPrefix(b.cidr), b.host, b.attributes]),
-        ),
-      );
-    }
     expect(there.sort(), node.config.name).toEqual(expected.sort());
   }
 }
@@ -370,7 +347,7 @@ function play(seed: number): void {
   cluster.run(cluster.now + 2 * SEC_US);
   chaos.disturb();
   // The longest black hole and silence, the wait of a restart, and what is tried again.
-  for (let i = 0; i < 60 && (i < 20 || !chaos.quiet()); i++) {
+  for (let i = 0; i < 60 && (i < 15 || !chaos.quiet()); i++) {
     if (i === 5) chaos.remark();
     chaos.tend();
     cluster.run(cluster.now + 2 * SEC_US);
@@ -392,14 +369,8 @@ describe("a Calico cluster", () => {
     const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)];
     for (const seed of seeds) {
       try {
-        const t0 = performance.now();
         play(seed);
-        if (process.env["DBG"]) console.log(seed, "ok", Math.round(performance.now() - t0));
       } catch (error) {
-        if (process.env["DBG"]) {
-          console.log(seed, String((error as Error).stack).slice(0, 1500));
-          continue;
-        }
         throw new Error(`seed ${seed} fails; run it alone with PODLOOM_SIM_SEED=${seed}`, { cause: error });
       }
     }

@@ -40,6 +40,7 @@ export class TunnelHolder {
   #retryAt: Instant = NEVER;
   #isSettled = false;
   #waitsForLost = false;
+  #released = false;
   #settledAddr: Ipv4Addr | undefined;
 
   constructor(options: TunnelHolderOptions) {
@@ -85,6 +86,12 @@ export class TunnelHolder {
         return;
       }
       this.#waitsForLost = false;
+      // Given back just now: what is known of the block may lag behind.
+      if (this.#released && step.t === "ipam" && step.request.t === "releaseByHandle") {
+        this.#released = false;
+        this.#retryAt = now + RETRY_US;
+        return;
+      }
       log("debug", describeTunnelStep(kind, step));
       this.#isSettled = false;
       if (step.t === "tell") this.recall(step.addr === undefined ? undefined : formatIpv4(step.addr));
@@ -99,6 +106,7 @@ export class TunnelHolder {
     if (request !== asked?.request) return false;
     this.#asked = undefined;
     if (error === undefined) {
+      this.#released = asked.releases;
       if (asked.releases) this.#told = undefined;
       else [this.#given] = addrs;
     } else {
