@@ -34,6 +34,8 @@ export class IpipManager implements IpipReceiver {
   /** By address: which way leads to a node; undefined: none does. Nodes alone are in it. */
   readonly #wayTo = new Map<Ipv4Addr, IpipCarrier | undefined>();
   #device: IpipDevice | undefined;
+  /** Those that the log names as unreachable. */
+  #told = "";
 
   constructor(options: IpipManagerOptions) {
     this.#options = options;
@@ -119,7 +121,6 @@ export class IpipManager implements IpipReceiver {
 
   /** Protocol 4 where both can, for that is what a kernel takes. */
   #decide(): void {
-    const before = this.unreachable().join(", ");
     this.#wayTo.clear();
     for (const { addr, carriers } of this.#peers.values()) {
       const kind = (["proto4", "fou"] as const).find((one) => this.#ways.has(one) && carriers.includes(one));
@@ -127,7 +128,9 @@ export class IpipManager implements IpipReceiver {
     }
     if (this.#ways.size === 0) return;
     const names = this.unreachable();
-    if (names.length === 0 || names.join(", ") === before) return;
+    const told = this.#told;
+    this.#told = names.join(", ");
+    if (names.length === 0 || this.#told === told) return;
     const ours = [...this.#ways.keys()].join(" or ");
     const theirs = names.map((name) => {
       const peer = this.#peers.get(name) as Peer;
