@@ -318,7 +318,18 @@ export class CalicoCluster {
   /** Lets the cluster live until `until`; `watch` is called after every moment in which something happened. */
   run(until: Instant, watch?: () => void): void {
     for (let rounds = 0; ; rounds++) {
-      if (rounds > 500_000) throw new Error("the cluster does not come to rest");
+      if (rounds > 500_000) {
+        const late = this.nodes.flatMap((node) =>
+          node.nextDeadline() <= this.now + 1
+            ? [
+                `${node.config.name} ${node.nextDeadline()} stack ${node.agent.stack.nextDeadline()} agent ${node.agent.nextDeadline()} ${node.logs.slice(-5).join("|")}`,
+              ]
+            : [],
+        );
+        throw new Error(
+          `the cluster does not come to rest at ${this.now}: store ${this.store.nextDeadline()}, fabric ${this.fabric.nextDeadline()}, BGP ${this.bgp.nextDeadline()}, operator ${this.operator.nextDeadline()} ${this.operator.refusals.slice(-2)}, nodes: ${late.join("; ")}`,
+        );
+      }
       this.store.run(this.now);
       this.fabric.run(this.now);
       this.bgp.advance(this.now);

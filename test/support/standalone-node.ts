@@ -19,6 +19,8 @@ export interface StandaloneOptions {
   readonly name?: string;
   /** Spawns in another network namespace, for example. */
   readonly spawn?: (command: string, args: readonly string[], options: SpawnOptions) => ChildProcess;
+  /** More flags of `podloom node`. */
+  readonly flags?: readonly string[];
   /** An etcd that runs; absent: an embedded store is started. */
   readonly etcd?: string;
   /** Called once the store serves and before the node starts; must store Flannel's config when it is not there. */
@@ -108,6 +110,7 @@ export class StandaloneNode {
     );
     args.push("--state", options.folder, "--log-file", join(options.folder, "node.log"));
     for (const pod of options.pods ?? []) args.push("--pod", pod);
+    args.push(...(options.flags ?? []));
     const child = run(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
     const socket = join(options.folder, "node.sock");
     for (let tries = 0; !existsSync(socket); tries++) {

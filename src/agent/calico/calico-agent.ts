@@ -306,6 +306,8 @@ export class CalicoAgent extends NodeAgent {
   #deadline(): Instant {
     let at = Math.min(this.#store.nextDeadline(), this.#felix.nextDeadline(), this.#cni.nextDeadline());
     at = Math.min(at, this.#ownNode.nextDeadline(), this.#bootstrap.nextDeadline());
+    // Nobody tends them once the node is deleted.
+    if (this.#ownNode.deleted) return at;
     for (const tunnel of this.#tunnels) at = Math.min(at, tunnel.nextDeadline());
     return at;
   }

@@ -56,9 +56,9 @@ export class OwnNodeWriter {
   /** Writes if that is due. */
   work(now: Instant): void {
     const facts = this.#facts;
-    const waiting = this.#writing !== undefined || (this.#retryAt !== NEVER && now < this.#retryAt);
-    if (facts === undefined || waiting || this.deleted || this.isTold) return;
+    if (this.#writing !== undefined || (this.#retryAt !== NEVER && now < this.#retryAt)) return;
     this.#retryAt = NEVER;
+    if (facts === undefined || this.deleted || this.isTold) return;
     this.#writing = this.#options.submit(
       {
         t: "edit",
