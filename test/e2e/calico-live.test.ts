@@ -122,7 +122,7 @@ describe("a live cluster", () => {
       ["VXLAN Always to IPIP Always", { ipipMode: "Always" }, TUNL0],
     ];
     for (const [what, spec, ways] of steps) {
-      const probes = await PairProbes.start(box, 5);
+      const probes = await PairProbes.start(box, 4);
       await apply(box, poolOf(spec));
       await waysAre(ways);
       const losses = await probes.end();

@@ -117,7 +117,6 @@ describe("with IPIP", () => {
         expect(await nodeNamed(box, name)).toMatchObject({ status: "Ready", peers: 2, store: "Synced" });
       }
       expect(await box.ok("ipam", "check")).toMatch(/Check complete; found 0 problems\.\n$/);
-      // A stop is told: its routes go at once, and its block stays its own.
     },
   );
 });

@@ -364,7 +364,7 @@ function play(seed: number): void {
 }
 
 describe("a Calico cluster", () => {
-  test(`routes, addresses and pings are right once quiet: ${SEEDS} seeds`, { timeout: 110_000 }, () => {
+  test(`routes, addresses and pings are right once quiet: ${SEEDS} seeds`, { timeout: 180_000 }, () => {
     const only = process.env["PODLOOM_SIM_SEED"];
     const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)];
     for (const seed of seeds) {

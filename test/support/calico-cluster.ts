@@ -318,18 +318,7 @@ export class CalicoCluster {
   /** Lets the cluster live until `until`; `watch` is called after every moment in which something happened. */
   run(until: Instant, watch?: () => void): void {
     for (let rounds = 0; ; rounds++) {
-      if (rounds > 500_000) {
-        const late = this.nodes.flatMap((node) =>
-          node.nextDeadline() <= this.now + 1
-            ? [
-                `${node.config.name} ${node.nextDeadline()} stack ${node.agent.stack.nextDeadline()} agent ${node.agent.nextDeadline()} ${node.logs.slice(-5).join("|")}`,
-              ]
-            : [],
-        );
-        throw new Error(
-          `the cluster does not come to rest at ${this.now}: store ${this.store.nextDeadline()}, fabric ${this.fabric.nextDeadline()}, BGP ${this.bgp.nextDeadline()}, operator ${this.operator.nextDeadline()} ${this.operator.refusals.slice(-2)}, nodes: ${late.join("; ")}`,
-        );
-      }
+      if (rounds > 500_000) throw new Error(`the cluster does not come to rest: ${this.#late()}`);
       this.store.run(this.now);
       this.fabric.run(this.now);
       this.bgp.advance(this.now);
@@ -345,6 +334,12 @@ export class CalicoCluster {
       // A deadline in the past that nothing came of: time goes on all the same.
       this.now = Math.max(next, this.now + 1);
     }
+  }
+
+  /** Whose deadline passes and passes. */
+  #late(): string {
+    const late = this.nodes.filter((node) => node.nextDeadline() <= this.now + 1);
+    return late.map(({ config, logs }) => `${config.name}, ${logs.slice(-5).join("; ")}`).join(". ");
   }
 
   #nextDeadline(): Instant {

@@ -205,6 +205,54 @@ test("pods come back with their addresses and MACs before anybody has been asked
   expect(world.asked).toEqual([]);
 });
 
+test("what was put back is confirmed: as it is, with its address claimed anew, or with another one", () => {
+  add("web", "192.168.18.70");
+  const confirmed = (holds: boolean, fault: World["fault"] = {}): string[] => {
+    world = new World(world.files);
+    world.holds = holds;
+    world.fault = fault;
+    world.plugin.restore(world.now);
+    world.plugin.confirm(world.now);
+    world.drain();
+    return world.asked;
+  };
+  expect(confirmed(true)).toEqual(["putEndpoint"]);
+  expect(confirmed(false)).toEqual(["assignIp", "putEndpoint"]);
+  expect(world.endpoints.rows()).toMatchObject([{ name: "web", ip: "192.168.18.70" }]);
+  // Another pod has it by now.
+  expect(confirmed(false, { assignIp: "Address already assigned in block" })).toEqual([
+    "assignIp",
+    "autoAssign",
+    "putEndpoint",
+  ]);
+  expect(world.endpoints.rows()).toMatchObject([{ name: "web", ip: "192.168.18.64" }]);
+  expect(readPodRecords(world.files)).toMatchObject([{ addr: ADDR, deleting: false }]);
+});
+
+test("who dies in the middle of an ADD gives back what it was given, and then begins anew", () => {
+  world.plugin.add(1, { name: "web", ip: undefined, namespace: "shop" }, world.now);
+  const record = world.plugin.poll() as Extract<CniOutput, { t: "putFile" }>;
+  const asked = world.plugin.poll() as Extract<CniOutput, { t: "ipam" }>;
+  world = new World(new Map([[record.path, record.text]]));
+  world.plugin.restore(world.now);
+  world.plugin.add(7, { name: "web", ip: undefined, namespace: "shop" }, world.now);
+  const [first, second] = [world.plugin.poll(), world.plugin.poll()];
+  expect([first?.t, second]).toEqual(["delEndpoint", undefined]);
+  world.plugin.handle({ t: "written", task: (first as { task: number }).task, error: undefined }, world.now);
+  const given = world.plugin.poll() as Extract<CniOutput, { t: "ipam" }>;
+  expect(given.request).toEqual({
+    t: "releaseByHandle",
+    handle: (asked.request as { handle: string }).handle,
+  });
+  world.plugin.handle(
+    { t: "ipam", task: given.task, answer: { addrs: [ADDR], error: undefined } },
+    world.now,
+  );
+  world.drain();
+  expect(world.asked).toEqual(["autoAssign", "putEndpoint"]);
+  expect(world.done).toMatchObject({ ok: true, value: { name: "web" } });
+});
+
 test.each([
   ["Web", "is not a pod name"],
   ["", "is not a pod name"],
