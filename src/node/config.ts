@@ -32,6 +32,7 @@ export interface NodeConfig {
   readonly carrier: Carrier;
   readonly mtuBytes: number;
   readonly etcd: EtcdEndpoints;
+  readonly storeClient: "slim" | "etcd3";
   readonly etcdPrefix: string;
   readonly leaseTtlSec: number;
   readonly leaseMode: "keepalive" | "renew";
@@ -55,6 +56,7 @@ export const NODE_USAGE = `podloom node: run one node of a pod network
   --etcd URL[,URL…]        where etcd is, for example http://127.0.0.1:2379
   --carrier loopback|host  carry underlay addresses on 127.x of this machine (default), or on its own addresses
   --mtu BYTES              MTU of the underlay (default 1500)
+  --store-client CLIENT    how to speak to etcd: slim (default), or through the etcd3 package
   --etcd-prefix PATH       where Flannel's keys are (default /coreos.com/network)
   --etcd-username NAME     with the password in the variable PODLOOM_ETCD_PASSWORD
   --etcd-cafile FILE       PEM, for https; --etcd-certfile and --etcd-keyfile for a client certificate
@@ -78,6 +80,7 @@ const OPTIONS = {
   etcd: { type: "string" },
   carrier: { type: "string" },
   mtu: { type: "string" },
+  "store-client": { type: "string" },
   "etcd-prefix": { type: "string" },
   "etcd-username": { type: "string" },
   "etcd-cafile": { type: "string" },
@@ -135,6 +138,7 @@ const FLAGS = z.object({
   etcd: text(readEndpoints, "http://host:port or https://host:port, several with commas between"),
   carrier: z._default(oneOf("loopback", "host"), "loopback"),
   mtu: z._default(whole(576, 65535, "bytes"), 1500),
+  "store-client": z._default(oneOf("slim", "etcd3"), "slim"),
   "etcd-prefix": z._default(text(readKeyPrefix, "a path like /coreos.com/network"), "/coreos.com/network"),
   "etcd-username": z.optional(z.string()),
   "etcd-cafile": z.optional(z.string()),
@@ -178,6 +182,7 @@ export function parseNodeConfig(argv: readonly string[], env: NodeJS.ProcessEnv)
     carrier: flags.carrier,
     mtuBytes: flags.mtu,
     etcd: etcdEndpoints(flags, env),
+    storeClient: flags["store-client"],
     etcdPrefix: flags["etcd-prefix"],
     leaseTtlSec: flags["lease-ttl"] ?? (flags["lease-mode"] === "renew" ? 86_400 : 20),
     leaseMode: flags["lease-mode"],
