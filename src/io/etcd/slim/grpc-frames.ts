@@ -23,11 +23,6 @@ export class FrameReader {
   /** How many bytes the next message needs, head and all; 0 until its head is here. */
   #wanted = 0;
 
-  /** Have all messages come to their end? */
-  get empty(): boolean {
-    return this.#length === 0;
-  }
-
   /** Takes a piece in. What it completes is for {@link next} to answer. */
   push(piece: Buffer): void {
     this.#pieces.push(piece);

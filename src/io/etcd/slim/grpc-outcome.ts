@@ -38,7 +38,7 @@ export function refusalOf(headers: IncomingHttpHeaders): Outcome | undefined {
     const status = OF_HTTP[http ?? 0] ?? Status.UNKNOWN;
     return { status, text: `the server answered with HTTP status ${http ?? "unknown"}` };
   }
-  const type = String(headers["content-type"] ?? "nothing");
+  const type = headers["content-type"] ?? "nothing";
   if (type.startsWith("application/grpc")) return undefined;
   return { status: Status.UNKNOWN, text: `the server does not speak gRPC: it answered with ${type}` };
 }
