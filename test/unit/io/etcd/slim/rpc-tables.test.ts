@@ -69,7 +69,7 @@ for (const service of Object.values(definition)) {
 const oneofs = new Map<string, string[]>();
 const source = readFileSync(join(etcd3, "proto", "rpc.proto"), "utf8");
 const ONEOF = /message (\w+) \{(?:[^{}]|enum \w+ \{[^}]*\})*?oneof \w+ \{([^}]*)\}/g;
-for (const [, name, members] of source.matchAll(ONEOF) {
+for (const [, name, members] of source.matchAll(ONEOF)) {
   oneofs.set(
     name as string,
     [...(members as string).matchAll(/(\w+) = \d+;/g)].map(([, field]) => field as string),
