@@ -28,7 +28,7 @@ export class Http2Connection {
   onGone: () => void = () => {};
   #retired = false;
   #pingTimer: NodeJS.Timeout | undefined;
-  #pingedAtMs = 0;
+  #pingedAtMs = Number.NEGATIVE_INFINITY;
   #waiting: NodeJS.Timeout | undefined;
   #why: string | undefined;
 

@@ -129,6 +129,7 @@ export const WatchResponse = table("etcdserverpb.WatchResponse", {
   fragment: bool(7),
   events: repeated(message(11, Event)),
 });
+export type WatchRequest = Decoded<typeof WatchRequest>;
 export type WatchResponse = Decoded<typeof WatchResponse>;
 
 export const StatusRequest = table("etcdserverpb.StatusRequest", {});
