@@ -13,11 +13,9 @@ import { type KeyRange, NO_LEASE, prefixEnd, type StoreEvent } from "../../src/c
 import { OpIds } from "../../src/control/datastore/pending-ops.ts";
 import { Reflector } from "../../src/control/datastore/reflector.ts";
 import { MonotonicClock } from "../../src/io/clock.ts";
-import type { EtcdEndpoints, EtcdTransport } from "../../src/io/etcd/etcd-transport.ts";
-import { Etcd3Transport } from "../../src/io/etcd/etcd3-transport.ts";
-import { SlimTransport } from "../../src/io/etcd/slim/slim-transport.ts";
 import { StoreDriver } from "../../src/io/etcd/store-driver.ts";
-import { hasEtcd, type StoreKind, startStore } from "../support/etcd-process.ts";
+import { hasEtcd, startStore } from "../support/etcd-process.ts";
+import { TRANSPORTS, type TransportKind } from "../support/transports.ts";
 
 const SEED = Number(process.env.PODLOOM_SEED ?? "20261120");
 const CHAOS_MS = 9_000;
@@ -85,7 +83,7 @@ class Relay {
   }
 }
 
-type Open = (endpoints: EtcdEndpoints) => EtcdTransport;
+type Open = TransportKind["open"];
 
 /** A Reflector, driven as a node drives it. */
 class Watcher {
@@ -141,11 +139,8 @@ class Watcher {
 const sorted = (map: ReadonlyMap<string, number>): [string, number][] =>
   [...map].sort(([a], [b]) => (a < b ? -1 : 1));
 
-const WORLDS: readonly (readonly [StoreKind, string, Open])[] = (["embedded", "etcd"] as const).flatMap(
-  (kind) => [
-    [kind, "etcd3", (endpoints: EtcdEndpoints) => new Etcd3Transport(endpoints)] as const,
-    [kind, "slim", (endpoints: EtcdEndpoints) => new SlimTransport(endpoints)] as const,
-  ],
+const WORLDS = (["embedded", "etcd"] as const).flatMap((kind) =>
+  TRANSPORTS.map(({ name, open }) => [kind, name, open] as const),
 );
 
 describe.each(WORLDS)("reflectors over %s through %s", (kind, _, open) => {

@@ -18,8 +18,6 @@ import {
   type TxnOp,
 } from "../../src/control/datastore/messages.ts";
 import { type EtcdEndpoints, type EtcdTransport, StoreError } from "../../src/io/etcd/etcd-transport.ts";
-import { Etcd3Transport } from "../../src/io/etcd/etcd3-transport.ts";
-import { SlimTransport } from "../../src/io/etcd/slim/slim-transport.ts";
 import { StoreDriver } from "../../src/io/etcd/store-driver.ts";
 import {
   etcdctl,
@@ -29,6 +27,7 @@ import {
   type StoreProcess,
   startStore,
 } from "../support/etcd-process.ts";
+import { TRANSPORTS } from "../support/transports.ts";
 
 const STORES: readonly {
   readonly name: StoreKind;
@@ -37,27 +36,6 @@ const STORES: readonly {
 }[] = [
   { name: "embedded", skip: undefined, durable: false },
   { name: "etcd", skip: hasEtcd() ? undefined : "there is no etcd on PATH", durable: true },
-];
-
-const TRANSPORTS: readonly {
-  readonly name: string;
-  open(endpoints: EtcdEndpoints): EtcdTransport;
-  /** Where a process of its own finds it, and under which name. */
-  readonly module: string;
-  readonly exported: string;
-}[] = [
-  {
-    name: "etcd3",
-    open: (endpoints) => new Etcd3Transport(endpoints),
-    module: "etcd3-transport.js",
-    exported: "Etcd3Transport",
-  },
-  {
-    name: "slim",
-    open: (endpoints) => new SlimTransport(endpoints),
-    module: "slim/slim-transport.js",
-    exported: "SlimTransport",
-  },
 ];
 
 /** A store operation without its id. */

@@ -25,6 +25,7 @@ test("what is needed is enough; the rest has defaults", () => {
     carrier: "loopback",
     mtuBytes: 1500,
     etcd: { endpoints: ["http://127.0.0.1:2379"] },
+    storeClient: "slim",
     etcdPrefix: "/coreos.com/network",
     leaseTtlSec: 20,
     leaseMode: "keepalive",
@@ -45,6 +46,8 @@ test("every flag is heard", () => {
     "host",
     "--mtu",
     "9000",
+    "--store-client",
+    "etcd3",
     "--etcd-prefix",
     "/x/y",
     "--lease-ttl",
@@ -70,6 +73,7 @@ test("every flag is heard", () => {
   expect(parse(...flags, ...more)).toMatchObject({
     carrier: "host",
     mtuBytes: 9000,
+    storeClient: "etcd3",
     etcdPrefix: "/x/y",
     leaseTtlSec: 30,
     strict: true,
@@ -163,6 +167,14 @@ test("user and password, and certificates, are passed on", () => {
 
 test("--help asks for the text, which names every flag that is understood", () => {
   expect(parseNodeConfig(["--help"], {})).toBeUndefined();
-  for (const flag of ["--name", "--etcd-keyfile", "--lease-margin", "--subnet", "--pod", "--log-file"])
+  for (const flag of [
+    "--name",
+    "--etcd-keyfile",
+    "--store-client",
+    "--lease-margin",
+    "--subnet",
+    "--pod",
+    "--log-file",
+  ])
     expect(NODE_USAGE).toContain(flag);
 });

@@ -5,6 +5,8 @@ import {
   connect,
   type OutgoingHttpHeaders,
 } from "node:http2";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { messageOf } from "../../podloom-error.ts";
 import type { EtcdEndpoints } from "../etcd-transport.ts";
 
@@ -22,6 +24,7 @@ const WINDOW_BYTES = 4 * 2 ** 20;
 export class Http2Connection {
   readonly endpoint: string;
   readonly #session: ClientHttp2Session;
+  readonly #socket: Socket;
   /** Hears once, when no more calls can be begun here. Those under way end by themselves. */
   onRetired: () => void = () => {};
   /** Hears once, when nothing of it is left. */
@@ -32,17 +35,27 @@ export class Http2Connection {
   #waiting: NodeJS.Timeout | undefined;
   #why: string | undefined;
 
-  private constructor(endpoint: string, session: ClientHttp2Session) {
+  private constructor(endpoint: string, tls: EtcdEndpoints["tls"]) {
     this.endpoint = endpoint;
-    this.#session = session;
-    session.on("error", (error) => this.#retire(reasonText(error)));
-    session.on("close", () => {
+    this.#socket = socketTo(new URL(endpoint), tls);
+    this.#session = connect(endpoint, {
+      createConnection: () => this.#socket,
+      settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
+      // In MiB, and counted with what waits to be sent: a node talks to one server only.
+      maxSessionMemory: 64,
+    });
+    const gone = (): void => {
       clearTimeout(this.#pingTimer);
       clearTimeout(this.#waiting);
       this.#retire("the connection was closed");
       this.onGone();
-    });
-    session.on("goaway", (code) => {
+    };
+    // Node's session says nothing of an error of TLS, and leaves the socket open: the socket itself is listened to as well.
+    this.#socket.on("error", (error) => this.destroy(reasonText(error)));
+    this.#socket.on("close", gone);
+    this.#session.on("error", (error) => this.#retire(reasonText(error)));
+    this.#session.on("close", gone);
+    this.#session.on("goaway", (code) => {
       this.#retire(
         code === 0 ? "the server is going away" : `the server ended the connection (HTTP/2 error ${code})`,
       );
@@ -55,28 +68,22 @@ export class Http2Connection {
     tls: EtcdEndpoints["tls"],
     signal: AbortSignal,
   ): Promise<Http2Connection> {
-    const session = connect(endpoint, {
-      ...(tls && endpoint.startsWith("https:") && { ca: tls.ca, ...pair(tls) }),
-      settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
-      // In MiB, and counted with what waits to be sent: a node talks to one server only.
-      maxSessionMemory: 64,
-    });
-    const connection = new Http2Connection(endpoint, session);
+    const connection = new Http2Connection(endpoint, tls);
+    const session = connection.#session;
     let timer: NodeJS.Timeout | undefined;
     let abort = (): void => {};
     try {
       await new Promise<void>((resolve, reject) => {
         // A stopped server's kernel accepts connections all the same: only its own first word counts.
         session.once("remoteSettings", () => resolve());
-        session.once("error", reject);
-        session.once("close", () => reject(new Error(connection.why)));
+        connection.onRetired = () => reject(new Error(connection.why));
         abort = () => reject(new Error("given up"));
         signal.addEventListener("abort", abort);
         timer = setTimeout(() => reject(new Error("no answer in time")), CONNECT_WAIT_MS);
       });
     } catch (thrown) {
-      session.destroy();
-      throw new Error(`cannot connect to etcd at ${endpoint}: ${reasonText(thrown)}`, { cause: thrown });
+      connection.destroy("given up");
+      throw new Error(`cannot connect to etcd at ${endpoint}: ${messageOf(thrown)}`, { cause: thrown });
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", abort);
@@ -121,6 +128,7 @@ export class Http2Connection {
   destroy(why: string): void {
     this.#retire(why);
     this.#session.destroy();
+    this.#socket.destroy();
   }
 
   #retire(why: string): void {
@@ -162,16 +170,30 @@ export class Http2Connection {
   }
 
   #heard(): number {
-    return this.#session.socket?.bytesRead ?? 0;
+    return this.#socket.bytesRead;
   }
 }
 
-function pair({ key, cert }: NonNullable<EtcdEndpoints["tls"]>): { key?: Buffer; cert?: Buffer } {
-  return { ...(key && { key }), ...(cert && { cert }) };
+function socketTo({ protocol, hostname, port }: URL, tls: EtcdEndpoints["tls"]): Socket {
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const to = { host, port: Number(port || (protocol === "https:" ? 443 : 80)) };
+  if (protocol !== "https:") return connectTcp({ ...to, noDelay: true });
+  const { ca, key, cert } = tls ?? {};
+  const files = { ...(ca && { ca }), ...(key && { key }), ...(cert && { cert }) };
+  // A name for the server to choose its certificate by; an address is none.
+  const socket = connectTls({
+    ...to,
+    ...files,
+    ALPNProtocols: ["h2"],
+    servername: isIP(host) === 0 ? host : "",
+  });
+  socket.setNoDelay(true);
+  return socket;
 }
 
-/** An AggregateError (localhost has two addresses) says nothing by itself. */
+/** An AggregateError (localhost has two addresses) says nothing by itself, and OpenSSL says too much. */
 function reasonText(thrown: unknown): string {
   const first = thrown instanceof AggregateError ? (thrown.errors[0] as unknown) : thrown;
-  return messageOf(first);
+  const { reason } = first as { readonly reason?: unknown };
+  return typeof reason === "string" ? reason : messageOf(first);
 }
