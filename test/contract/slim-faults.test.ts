@@ -211,6 +211,16 @@ describe("an answer", () => {
 });
 
 describe("a connection", () => {
+  test("carries any number of calls, and resets none that was answered", async () => {
+    // Node's own servers end a connection after a thousand resets.
+    const server = await serve(okRange);
+    const store = client([server.url]);
+    for (let i = 0; i < 1500; i++) await store.range(ALL);
+    expect(server.sessions).toHaveLength(1);
+    await expect.poll(() => server.calls.every(({ stream }) => stream.closed)).toBe(true);
+    expect(new Set(server.calls.map(({ stream }) => stream.rstCode))).toEqual(new Set([0]));
+  });
+
   test("that says GOAWAY: its streams go on, new calls go elsewhere", async () => {
     const server = await serve(watching());
     const store = client([server.url]);

@@ -92,7 +92,9 @@ export class GrpcCall {
   #end(outcome: Outcome): void {
     if (this.#over) return;
     this.#over = true;
-    if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_CANCEL);
+    // A call that both sides have finished closes by itself: a reset on top of it is what servers count as an attack.
+    const finished = this.#stream.readableEnded && this.#stream.writableFinished;
+    if (!finished && !this.#stream.closed) this.#stream.close(constants.NGHTTP2_CANCEL);
     this.#sink.ended(outcome);
   }
 }
