@@ -1,5 +1,6 @@
 // What a store client costs a node process: the slim one against etcd3's stubs, in processes that are otherwise the same.
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 import { encodeUtf8 } from "../src/base/utf8.ts";
@@ -11,7 +12,7 @@ import { type Bench, type BenchRow, median, range } from "./result.ts";
 
 /** Processes of each kind that run at once: memory that is shared counts as in a lab. */
 const PROCESSES = 20;
-const EVENTS = 2000;
+const EVENTS = 1000;
 const ROOT = resolve(import.meta.dirname, "../..");
 
 interface Opened {
@@ -116,8 +117,9 @@ export const storeClient: Bench = {
   name: "store-client",
   about: `the slim store client against etcd3's, ${PROCESSES} processes each`,
   async run(): Promise<readonly BenchRow[]> {
-    // Within the package, so that what etcd3 reads from its own folder is where it looks for it.
-    const folder = mkdtempSync(join(ROOT, "dist", "store-client-"));
+    // etcd3 reads its .proto files from ../proto, seen from where its code is.
+    const folder = mkdtempSync(join(tmpdir(), "store-client-"));
+    cpSync(join(ROOT, "node_modules/etcd3/proto"), join(folder, "proto"), { recursive: true });
     const store = await startStore("embedded");
     try {
       const costs: Partial<Record<Client, Cost>> = {};

@@ -5,7 +5,7 @@ import { SlimTransport } from "../../src/io/etcd/slim/slim-transport.ts";
 /** A way to speak to etcd, for the suites that every one must pass. */
 export interface TransportKind {
   readonly name: "etcd3" | "slim";
-  open(endpoints: EtcdEndpoints): EtcdTransport;
+  readonly open: (endpoints: EtcdEndpoints) => EtcdTransport;
   /** Where a process of its own finds it, seen from `dist/io/etcd`, and under which name. */
   readonly module: string;
   readonly exported: string;

@@ -69,7 +69,7 @@ describe("frames", () => {
 
   test("a request is framed in one piece", () => {
     expect(frame(PutRequest, { key: Buffer.from("k"), value: Buffer.from("vw") }).toString("hex")).toBe(
-      "0000000007" + "0a016b" + "12027677",
+      "00000000070a016b12027677",
     );
   });
 });
