@@ -43,6 +43,7 @@ export interface NodeConfig {
   readonly bgpTimers: "calico" | "fast";
   readonly ipipCarrier: "auto" | "proto4" | "fou";
   readonly gateway: Ipv4Addr | undefined;
+  readonly storeClient: "slim" | "etcd3";
   readonly etcdPrefix: string;
   readonly leaseTtlSec: number;
   readonly leaseMode: "keepalive" | "renew";
@@ -66,6 +67,7 @@ export const NODE_USAGE = `podloom node: run one node of a pod network
   --etcd URL[,URL…]        where etcd is, for example http://127.0.0.1:2379
   --carrier loopback|host  carry underlay addresses on 127.x of this machine (default), or on its own addresses
   --mtu BYTES              MTU of the underlay (default 1500)
+  --store-client CLIENT    how to speak to etcd: slim (default), or through the etcd3 package
   --etcd-username NAME     with the password in the variable PODLOOM_ETCD_PASSWORD
   --etcd-cafile FILE       PEM, for https; --etcd-certfile and --etcd-keyfile for a client certificate
   --cni flannel|calico     whose pod network it is in (default flannel)
@@ -103,6 +105,7 @@ const OPTIONS = {
   "bgp-timers": { type: "string" },
   "ipip-carrier": { type: "string" },
   gateway: { type: "string" },
+  "store-client": { type: "string" },
   "etcd-prefix": { type: "string" },
   "etcd-username": { type: "string" },
   "etcd-cafile": { type: "string" },
@@ -171,6 +174,7 @@ const FLAGS = z.object({
   "bgp-timers": z._default(oneOf("calico", "fast"), "calico"),
   "ipip-carrier": z._default(oneOf("auto", "proto4", "fou"), "auto"),
   gateway: z.optional(ipv4Address),
+  "store-client": z._default(oneOf("slim", "etcd3"), "slim"),
   "etcd-prefix": z._default(text(readKeyPrefix, "a path like /coreos.com/network"), "/coreos.com/network"),
   "etcd-username": z.optional(z.string()),
   "etcd-cafile": z.optional(z.string()),
@@ -225,6 +229,7 @@ export function parseNodeConfig(argv: readonly string[], env: NodeJS.ProcessEnv)
     bgpTimers: flags["bgp-timers"],
     ipipCarrier: flags["ipip-carrier"],
     gateway: flags.gateway,
+    storeClient: flags["store-client"],
     etcdPrefix: flags["etcd-prefix"],
     leaseTtlSec: flags["lease-ttl"] ?? (flags["lease-mode"] === "renew" ? 86_400 : 20),
     leaseMode: flags["lease-mode"],

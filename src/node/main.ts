@@ -47,7 +47,7 @@ function failed(thrown: unknown, logger: Logger): NodeEnd {
 
 async function run(config: NodeConfig, logger: Logger): Promise<NodeEnd> {
   const folder = new StateFolder(config.state);
-  const loading = openTransport(config.etcd);
+  const loading = openTransport(config);
   const rng = new SystemRng();
   const clock = new MonotonicClock();
   const driver = new NodeDriver(config, {

@@ -13,9 +13,9 @@ import { type KeyRange, NO_LEASE, prefixEnd, type StoreEvent } from "../../src/c
 import { OpIds } from "../../src/control/datastore/pending-ops.ts";
 import { Reflector } from "../../src/control/datastore/reflector.ts";
 import { MonotonicClock } from "../../src/io/clock.ts";
-import { Etcd3Transport } from "../../src/io/etcd/etcd3-transport.ts";
 import { StoreDriver } from "../../src/io/etcd/store-driver.ts";
-import { hasEtcd, type StoreKind, startStore } from "../support/etcd-process.ts";
+import { hasEtcd, startStore } from "../support/etcd-process.ts";
+import { TRANSPORTS, type TransportKind } from "../support/transports.ts";
 
 const SEED = Number(process.env.PODLOOM_SEED ?? "20261120");
 const CHAOS_MS = 9_000;
@@ -83,6 +83,8 @@ class Relay {
   }
 }
 
+type Open = TransportKind["open"];
+
 /** A Reflector, driven as a node drives it. */
 class Watcher {
   readonly reflector: Reflector;
@@ -93,15 +95,12 @@ class Watcher {
   relists = -1;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(port: number, seed: number) {
+  constructor(open: Open, port: number, seed: number) {
     this.reflector = new Reflector({ range: RANGE, ids: new OpIds(), rng: new SeededRng(seed) });
-    this.driver = new StoreDriver(
-      new Etcd3Transport({ endpoints: [`http://127.0.0.1:${port}`] }),
-      (event: StoreEvent) => {
-        this.reflector.handle(event, this.#clock.now());
-        this.#drain();
-      },
-    );
+    this.driver = new StoreDriver(open({ endpoints: [`http://127.0.0.1:${port}`] }), (event: StoreEvent) => {
+      this.reflector.handle(event, this.#clock.now());
+      this.#drain();
+    });
     this.reflector.start(this.#clock.now());
     this.#drain();
   }
@@ -140,17 +139,19 @@ class Watcher {
 const sorted = (map: ReadonlyMap<string, number>): [string, number][] =>
   [...map].sort(([a], [b]) => (a < b ? -1 : 1));
 
-const KINDS: readonly StoreKind[] = ["embedded", "etcd"];
+const WORLDS = (["embedded", "etcd"] as const).flatMap((kind) =>
+  TRANSPORTS.map(({ name, open }) => [kind, name, open] as const),
+);
 
-describe.each(KINDS)("reflectors over %s", (kind) => {
+describe.each(WORLDS)("reflectors over %s through %s", (kind, _, open) => {
   test.skipIf(kind === "etcd" && !hasEtcd())(
     `know what the store holds, whatever happened (seed ${SEED})`,
     async () => {
       const rng = new SeededRng(SEED);
       const store = await startStore(kind);
-      const writer = new Etcd3Transport({ endpoints: [store.url] });
+      const writer = open({ endpoints: [store.url] });
       const relays = [await Relay.to(store.port), await Relay.to(store.port), await Relay.to(store.port)];
-      const watchers = relays.map((relay, i) => new Watcher(relay.port, SEED + i));
+      const watchers = relays.map((relay, i) => new Watcher(open, relay.port, SEED + i));
       let writing = true;
       let writes = 0;
       const write = async (): Promise<void> => {

@@ -18,7 +18,6 @@ import {
   type TxnOp,
 } from "../../src/control/datastore/messages.ts";
 import { type EtcdEndpoints, type EtcdTransport, StoreError } from "../../src/io/etcd/etcd-transport.ts";
-import { Etcd3Transport } from "../../src/io/etcd/etcd3-transport.ts";
 import { StoreDriver } from "../../src/io/etcd/store-driver.ts";
 import {
   etcdctl,
@@ -28,6 +27,7 @@ import {
   type StoreProcess,
   startStore,
 } from "../support/etcd-process.ts";
+import { TRANSPORTS } from "../support/transports.ts";
 
 const STORES: readonly {
   readonly name: StoreKind;
@@ -36,10 +36,6 @@ const STORES: readonly {
 }[] = [
   { name: "embedded", skip: undefined, durable: false },
   { name: "etcd", skip: hasEtcd() ? undefined : "there is no etcd on PATH", durable: true },
-];
-
-const TRANSPORTS: readonly { readonly name: string; open(endpoints: EtcdEndpoints): EtcdTransport }[] = [
-  { name: "etcd3", open: (endpoints) => new Etcd3Transport(endpoints) },
 ];
 
 /** A store operation without its id. */
@@ -596,10 +592,10 @@ for (const kind of STORES) {
         });
 
         test("a process whose client was closed ends by itself, even while the server stands still", async () => {
-          const main = fileURLToPath(new URL("../../dist/io/etcd/etcd3-transport.js", import.meta.url));
+          const main = fileURLToPath(new URL(`../../dist/io/etcd/${transport.module}`, import.meta.url));
           const script = `
-          const { Etcd3Transport } = await import(${JSON.stringify(main)});
-          const store = new Etcd3Transport({ endpoints: [${JSON.stringify(server.url)}] });
+          const { ${transport.exported} } = await import(${JSON.stringify(main)});
+          const store = new ${transport.exported}({ endpoints: [${JSON.stringify(server.url)}] });
           await store.status();
           const sink = { message: () => {}, broken: () => {} };
           store.openWatch({ key: "/", rangeEnd: "0" }, 0, sink);

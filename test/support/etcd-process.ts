@@ -3,11 +3,14 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { get, type IncomingMessage } from "node:http";
+import { get as getTls } from "node:https";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import type { TestCertificates } from "./test-certificates.ts";
 
 const STORE_MAIN = fileURLToPath(new URL("../../dist/io/embedded/main.js", import.meta.url));
 
@@ -21,6 +24,8 @@ export interface StartOptions {
   readonly args?: readonly string[];
   /** A fixed client port; a free one else. */
   readonly port?: number;
+  /** The server speaks TLS, and lets in who has this client's certificate. etcd only. */
+  readonly tls?: TestCertificates;
 }
 
 /** A running store. */
@@ -30,15 +35,19 @@ export class StoreProcess {
   /** Removed with the process. */
   readonly dataDir: string;
   readonly #args: readonly string[];
+  readonly #tls: TestCertificates | undefined;
   #child: ChildProcess | undefined;
   #log = "";
 
   /** Use {@link startStore}. */
-  constructor(kind: StoreKind, port: number, dataDir: string, args: readonly string[]) {
+  constructor(kind: StoreKind, port: number, dataDir: string, { args = [], tls }: StartOptions) {
     this.kind = kind;
     this.port = port;
     this.dataDir = dataDir;
-    this.#args = args;
+    this.#tls = tls;
+    const url = `https://${this.endpoint}`;
+    this.#args =
+      tls === undefined ? args : [`--listen-client-urls=${url}`, `--advertise-client-urls=${url}`, ...args];
   }
 
   /** `host:port`, as etcdctl wants it for `endpoint status`. */
@@ -47,7 +56,7 @@ export class StoreProcess {
   }
 
   get url(): string {
-    return `http://${this.endpoint}`;
+    return `${this.#tls === undefined ? "http" : "https"}://${this.endpoint}`;
   }
 
   get pid(): number {
@@ -72,7 +81,7 @@ export class StoreProcess {
     const exited = once(child, "exit").then(([code, signal]) => {
       throw new Error(`${this.kind} ended (${String(code ?? signal)}) before it served:\n${this.#log}`);
     });
-    const ready = this.kind === "embedded" ? embeddedReady(child) : etcdReady(this.port);
+    const ready = this.kind === "embedded" ? embeddedReady(child) : etcdReady(this.url, this.#tls);
     const deadline = sleep(READY_TIMEOUT_MS, undefined, { ref: false }).then(() => {
       throw new Error(`${this.kind} did not serve within ${READY_TIMEOUT_MS} ms:\n${this.#log}`);
     });
@@ -134,7 +143,7 @@ process.on("exit", () => {
 export async function startStore(kind: StoreKind, options: StartOptions = {}): Promise<StoreProcess> {
   const dataDir = mkdtempSync(join(tmpdir(), `podloom-test-${kind}-`));
   const port = options.port ?? (await freePort());
-  const store = new StoreProcess(kind, port, dataDir, options.args ?? []);
+  const store = new StoreProcess(kind, port, dataDir, options);
   try {
     await store.start();
   } catch (error) {
@@ -196,16 +205,32 @@ async function embeddedReady(child: ChildProcess): Promise<void> {
   if (!line.ready) throw new Error(`the embedded store said ${text}`);
 }
 
-async function etcdReady(port: number): Promise<void> {
-  for (;;) {
-    try {
-      const response = await fetch(`http://127.0.0.1:${port}/health`);
-      if (((await response.json()) as { health: string }).health === "true") return;
-    } catch {
-      // Not listening yet.
-    }
-    await sleep(25);
-  }
+async function etcdReady(url: string, tls: TestCertificates | undefined): Promise<void> {
+  while (!(await healthy(`${url}/health`, tls))) await sleep(25);
+}
+
+/** False while nobody listens yet. */
+function healthy(url: string, tls: TestCertificates | undefined): Promise<boolean> {
+  const files = tls && {
+    ca: readFileSync(tls.ca),
+    cert: readFileSync(tls.client.cert),
+    key: readFileSync(tls.client.key),
+  };
+  return new Promise((resolve) => {
+    const answered = (response: IncomingMessage): void => {
+      let text = "";
+      response.on("data", (chunk: Buffer) => {
+        text += chunk.toString();
+      });
+      response.on("error", () => resolve(false));
+      response.on("end", () => resolve(/"health":\s*"true"/.test(text)));
+    };
+    const options = { agent: false, timeout: 1000 } as const;
+    const request =
+      files === undefined ? get(url, options, answered) : getTls(url, { ...options, ...files }, answered);
+    request.on("timeout", () => request.destroy());
+    request.on("error", () => resolve(false));
+  });
 }
 
 export interface EtcdctlResult {

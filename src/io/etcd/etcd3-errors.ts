@@ -1,27 +1,10 @@
 import * as etcd3 from "etcd3";
-import type { StoreErrorCode } from "../../control/datastore/messages.ts";
 import { messageOf } from "../podloom-error.ts";
 import { StoreError } from "./etcd-transport.ts";
+import { reasonOf, Status } from "./grpc-status.ts";
 
 // etcd3 drops the gRPC status and garbles the text of the errors that it recognises, and passes those of streams through as
 // they are. So: the code where there is one, else the class, and the server's own words wherever they can be found.
-
-/** gRPC status codes. */
-const Status = {
-  CANCELLED: 1,
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  NOT_FOUND: 5,
-  ALREADY_EXISTS: 6,
-  PERMISSION_DENIED: 7,
-  RESOURCE_EXHAUSTED: 8,
-  FAILED_PRECONDITION: 9,
-  ABORTED: 10,
-  OUT_OF_RANGE: 11,
-  UNIMPLEMENTED: 12,
-  UNAVAILABLE: 14,
-  UNAUTHENTICATED: 16,
-} as const;
 
 const CODE_OF_CLASS: readonly (readonly [new (...args: never[]) => Error, number])[] = [
   [etcd3.GRPCCancelledError, Status.CANCELLED],
@@ -56,36 +39,6 @@ function serverText(thrown: unknown): string {
   const at = text.indexOf("etcdserver: ");
   if (at >= 0) return text.slice(at);
   return text.replace(/^\d+ [A-Z_]+: /, "").replace(/\. Resolution note: .*$/s, "");
-}
-
-function reasonOf(status: number, text: string): StoreErrorCode {
-  if (text.includes("requested lease not found")) return "leaseNotFound";
-  if (text.includes("has been compacted")) return "compacted";
-  if (text.includes("database space exceeded")) return "noSpace";
-  if (/user name is empty|authentication (is not enabled|failed)/.test(text)) return "denied";
-  switch (status) {
-    case Status.UNAVAILABLE:
-    case Status.CANCELLED:
-    case Status.ABORTED:
-      return "unavailable";
-    case Status.RESOURCE_EXHAUSTED:
-      return text.includes("too many requests") ? "unavailable" : "invalid";
-    case Status.DEADLINE_EXCEEDED:
-      return "timeout";
-    case Status.PERMISSION_DENIED:
-    case Status.UNAUTHENTICATED:
-      return "denied";
-    case Status.UNIMPLEMENTED:
-      return "unimplemented";
-    case Status.INVALID_ARGUMENT:
-    case Status.NOT_FOUND:
-    case Status.ALREADY_EXISTS:
-    case Status.FAILED_PRECONDITION:
-    case Status.OUT_OF_RANGE:
-      return "invalid";
-    default:
-      return "unknown";
-  }
 }
 
 /** What etcd3 or grpc-js threw, as a {@link StoreError} that keeps it as its cause. */

@@ -30,6 +30,7 @@ test("what is needed is enough; the rest has defaults", () => {
     bgpTimers: "calico",
     ipipCarrier: "auto",
     gateway: undefined,
+    storeClient: "slim",
     etcdPrefix: "/coreos.com/network",
     leaseTtlSec: 20,
     leaseMode: "keepalive",
@@ -50,6 +51,8 @@ test("every flag is heard", () => {
     "host",
     "--mtu",
     "9000",
+    "--store-client",
+    "etcd3",
     "--etcd-prefix",
     "/x/y",
     "--lease-ttl",
@@ -75,6 +78,7 @@ test("every flag is heard", () => {
   expect(parse(...flags, ...more)).toMatchObject({
     carrier: "host",
     mtuBytes: 9000,
+    storeClient: "etcd3",
     etcdPrefix: "/x/y",
     leaseTtlSec: 30,
     strict: true,
@@ -210,6 +214,14 @@ test("user and password, and certificates, are passed on", () => {
 
 test("--help asks for the text, which names every flag that is understood", () => {
   expect(parseNodeConfig(["--help"], {})).toBeUndefined();
-  for (const flag of ["--name", "--etcd-keyfile", "--lease-margin", "--subnet", "--pod", "--log-file"])
+  for (const flag of [
+    "--name",
+    "--etcd-keyfile",
+    "--store-client",
+    "--lease-margin",
+    "--subnet",
+    "--pod",
+    "--log-file",
+  ])
     expect(NODE_USAGE).toContain(flag);
 });
