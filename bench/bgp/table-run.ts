@@ -44,7 +44,8 @@ function podloom(program: string, folder: string): Receiver {
     carrier: "loopback",
     listen: { port: MESH_PORT },
     networks: [ownPrefix(1)],
-    neighbors: [{ address: routerId(2), as: FEEDER_AS, passive: true, holdTimeSec: HOLD_SEC }],
+    policies: { own: { default: "reject", rules: [{ match: { source: "local" } }] } },
+    neighbors: [{ address: routerId(2), as: FEEDER_AS, passive: true, holdTimeSec: HOLD_SEC, export: "own" }],
   };
   return {
     version: "podloom bgp",
