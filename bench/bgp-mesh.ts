@@ -10,11 +10,19 @@ const BIRD = process.env.PODLOOM_BENCH_BIRD ?? "bird";
 /** So that all benchmarks together take minutes. */
 const NODES = [10];
 const PAIRS = 2;
+/** A mesh of a hundred takes minutes on a busy machine. */
+const LARGE = { nodes: 100, pairsMax: 3 };
 const IDLE_SEC = 5;
 const ANNOUNCEMENTS = 3;
 /** One run; undefined, and said so, when it did not become complete. */
 async function attempt(order: MeshOrder): Promise<MeshResult | undefined> {
-  const result = await runInNamespace<MeshResult>("mesh-run", order);
+  let result: MeshResult;
+  try {
+    result = await runInNamespace<MeshResult>("mesh-run", order);
+  } catch (thrown) {
+    process.stderr.write(`bench: does not count: ${String(thrown)}\n`);
+    return undefined;
+  }
   const sec = (ms: number): string => (ms / 1000).toFixed(2);
   process.stderr.write(
     `bench: ${result.version}, ${order.nodes} nodes, ${order.profile}: ${result.complete ? "complete" : "NOT COMPLETE, does not count"}` +
@@ -119,6 +127,10 @@ async function meshRows(nodes: number, profile: Profile, pairs: number, bird: bo
   return figures(nodes).map((figure) => rowOf(where, figure, ours, base));
 }
 
+function pairsFor(nodes: number, { pairs = PAIRS }: BenchOptions): number {
+  return nodes >= LARGE.nodes ? Math.min(pairs, LARGE.pairsMax) : pairs;
+}
+
 function profilesOf({ profiles }: BenchOptions): readonly Profile[] {
   return PROFILES.filter((profile) => profiles?.includes(profile) ?? true);
 }
@@ -138,7 +150,7 @@ export const bgpMesh: Bench = {
     const rows: BenchRow[] = [];
     for (const nodes of options.nodes ?? NODES) {
       for (const profile of profilesOf(options)) {
-        rows.push(...(await meshRows(nodes, profile, options.pairs ?? PAIRS, version !== undefined)));
+        rows.push(...(await meshRows(nodes, profile, pairsFor(nodes, options), version !== undefined)));
       }
     }
     return rows;
