@@ -59,6 +59,7 @@ const { values, positionals } = parseArgs({
     nodes: { type: "string" },
     pairs: { type: "string" },
     profiles: { type: "string" },
+    idle: { type: "string" },
   },
   allowPositionals: true,
 });
@@ -70,10 +71,12 @@ const options: BenchOptions = {
   nodes: values.nodes?.split(",").map(Number),
   pairs: values.pairs === undefined ? undefined : Number(values.pairs),
   profiles: values.profiles?.split(","),
+  idleSec: values.idle === undefined ? undefined : Number(values.idle),
 };
 if (options.nodes?.some((n) => !Number.isInteger(n) || n < 2 || n > 250)) {
   fail("--nodes takes numbers from 2 to 250, with commas");
 }
+if (options.idleSec !== undefined && !(options.idleSec >= 1)) fail("--idle takes seconds from 1");
 if (options.pairs !== undefined && !(options.pairs >= 1)) fail("--pairs takes a number from 1");
 
 const chosen = BENCHES.filter(({ name }) => positionals.length === 0 || positionals.includes(name));

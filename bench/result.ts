@@ -16,6 +16,8 @@ export interface BenchOptions {
   /** Rounds of ours and the baseline. */
   readonly pairs: number | undefined;
   readonly profiles: readonly string[] | undefined;
+  /** How long an idle mesh is watched. */
+  readonly idleSec: number | undefined;
 }
 
 /** The tables of docs/BENCHMARKS.md. */

@@ -1,7 +1,7 @@
 // Writes speaker.cache beside a bundled speaker.cjs: what V8 has compiled of it in a speaker that started, was called by a neighbor and
-// called another, told and was told routes, was asked for them, and stopped. A mesh starts a hundred speakers at a time, and compiling
-// costs each more than its sessions do: with the cache, a third of the start and a quarter of each session is saved. It is good for this very V8
-// alone, and nothing depends on it: see run-speaker.js.
+// called another, told and was told routes, was asked for them, and stopped. A mesh starts a hundred speakers at a time. On a busy
+// machine, four pairs of runs: 203 ms of CPU from the start until ready became 107 ms, and 49 sessions cost 89 ms instead of 118 ms.
+// It is good for this very V8 alone, and nothing depends on it: see run-speaker.js.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
