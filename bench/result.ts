@@ -9,10 +9,28 @@ export interface BenchRow {
   readonly met: boolean | undefined;
 }
 
+/** What the command line may set; a benchmark heeds what it has a use for, and has defaults for all. */
+export interface BenchOptions {
+  /** Sizes of a mesh. */
+  readonly nodes: readonly number[] | undefined;
+  /** Rounds of ours and the baseline. */
+  readonly pairs: number | undefined;
+  readonly profiles: readonly string[] | undefined;
+  /** How long an idle mesh is watched. */
+  readonly idleSec: number | undefined;
+}
+
+/** The tables of docs/BENCHMARKS.md. */
+export const TABLES = ["results", "bgp"] as const;
+export type TableName = (typeof TABLES)[number];
+
 export interface Bench {
   readonly name: string;
   readonly about: string;
-  run(): Promise<readonly BenchRow[]>;
+  /** Where its rows go; default "results". */
+  readonly table?: TableName;
+  /** No rows: it cannot be made here, and has said why on standard error. */
+  run(options: BenchOptions): Promise<readonly BenchRow[]>;
 }
 
 export function median(values: readonly number[]): number {

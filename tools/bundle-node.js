@@ -1,12 +1,14 @@
-// Writes dist/bundle/node.js, speaker.js and router.js: the node process, the BGP speaker and the router, in one file each. A lab starts
+// Writes dist/bundle/node.js, speaker.js and router.js: the node process, the BGP speaker and the router. A lab starts
 // hundreds of them, and loading a thousand small modules costs each four times what its own work costs: on Node 20, 194 ms of CPU
 // to `podloom node --help` from dist/node/main.js, 86 ms from the bundle (bare node: 50 ms); the etcd client, loaded after that,
-// costs 100 ms less too. A speaker is ready after 96 ms. Shorter names were measured and change nothing.
-// V8's compile cache was measured on Node 24 and saves 4 ms of 60: not worth files in a temporary folder.
+// costs 100 ms less too. Shorter names were measured and change nothing.
+// V8's compile cache was measured for the node process, on Node 24, and saves 4 ms of 60: not worth files in a temporary folder. A
+// speaker's whole life is compiled ahead, see record-speaker-cache.js.
 import { cpSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { recordSpeakerCache } from "./record-speaker-cache.js";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 const dist = join(root, "dist");
@@ -20,32 +22,48 @@ const COMMON_JS = [
   "const require=$require(import.meta.url),__filename=$path(import.meta.url),__dirname=$dirname(__filename)",
 ].join(";");
 
-/** @param {string} name of the file @param {string} main where the process begins */
-function bundle(name, main) {
-  return build({
-    entryPoints: { [name]: join(root, main) },
-    outdir: join(dist, "bundle"),
-    bundle: true,
-    // What is imported late stays a file of its own. Not shared between the two: each would load the other's parts.
-    splitting: true,
-    chunkNames: `${name}-[name]-[hash]`,
-    platform: "node",
-    format: "esm",
-    target: "node20.19",
-    // Names stay as they are, so that a stack trace can be read.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    legalComments: "linked",
-    // Its JavaScript alone: the native decoder is optional, and searching for it costs more than it saves here.
-    alias: { msgpackr: join(modules, "msgpackr/index.js") },
-    banner: { js: `${COMMON_JS};` },
-    logLevel: "warning",
-  });
-}
+/** What both have in common. */
+const common = {
+  bundle: true,
+  outdir: join(dist, "bundle"),
+  platform: "node",
+  target: "node20.19",
+  // Names stay as they are, so that a stack trace can be read.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  legalComments: "linked",
+  // Its JavaScript alone: the native decoder is optional, and searching for it costs more than it saves here.
+  alias: { msgpackr: join(modules, "msgpackr/index.js") },
+  logLevel: "warning",
+};
 
 rmSync(join(dist, "bundle"), { recursive: true, force: true });
-await bundle("node", "src/node/main.ts");
-await bundle("speaker", "src/node/speaker/main.ts");
-await bundle("router", "src/node/router/main.ts");
+// Not together: each would load the other's parts.
+for (const [name, main] of [
+  ["node", "src/node/main.ts"],
+  ["router", "src/node/router/main.ts"],
+]) {
+  await build({
+    ...common,
+    entryPoints: { [name]: join(root, main) },
+    // What is imported late stays a file of its own.
+    splitting: true,
+    chunkNames: `${name}-[name]-[hash]`,
+    format: "esm",
+    banner: { js: `${COMMON_JS};` },
+  });
+}
+await build({
+  ...common,
+  entryPoints: { speaker: join(root, "src/node/speaker/main.ts") },
+  outExtension: { ".js": ".cjs" },
+  // One function, which run-speaker.js calls: V8 keeps compiled code of scripts, and of modules not without a flag.
+  format: "cjs",
+  define: { "import.meta.url": "$url" },
+  banner: { js: "(function($url,require,exports,module){" },
+  footer: { js: "})" },
+});
+cpSync(join(root, "tools/run-speaker.js"), join(dist, "bundle/speaker.js"));
+await recordSpeakerCache(join(dist, "bundle"));
 // etcd3 reads its .proto files from ../proto, seen from where its code is.
 cpSync(join(modules, "etcd3/proto"), join(dist, "proto"), { recursive: true });

@@ -330,12 +330,16 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
     if (this.#open.size === 0) this.#onAllEnded();
   }
 
-  #captureOpened({ conn, local, remote, localPort, remotePort }: TcpConnection, incoming: boolean): void {
+  #captureOpened(connection: TcpConnection, incoming: boolean): void {
+    const { capture } = this.#options;
+    // Without a capture, nobody asks the system for the ports.
+    if (capture === undefined) return;
+    const { conn, local, remote, localPort, remotePort } = connection;
     const ends = [
       { addr: local, port: localPort },
       { addr: remote, port: remotePort },
     ] as const;
-    this.#options.capture?.opened(conn, ...ends, incoming);
+    capture.opened(conn, ...ends, incoming);
   }
 
   #askForProgress(): void {

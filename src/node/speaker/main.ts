@@ -213,4 +213,4 @@ function socketFault(thrown: unknown, name: string, path: string, byName: boolea
 }
 
 // Explicitly: a timer of a library must not keep a speaker that has ended.
-process.exit(await main(process.argv.slice(process.argv[2] === "bgp" ? 3 : 2)));
+void main(process.argv.slice(process.argv[2] === "bgp" ? 3 : 2)).then((code) => process.exit(code));
