@@ -166,7 +166,7 @@ describe("leases", () => {
 
 describe("automatic compaction", () => {
   test("keeps the configured history, give or take one step, and frees the rest", () => {
-    const store = newStore({ retention: 100 });
+    const store = newStore({ retention: { mode: "revision", revisions: 100 } });
     for (let i = 0; i < 5000; i++) {
       store.put(putOf(`k${i % 7}`, String(i)));
       settle(store);
@@ -178,7 +178,7 @@ describe("automatic compaction", () => {
   });
 
   test("0 keeps everything", () => {
-    const store = newStore({ retention: 0 });
+    const store = newStore({ retention: { mode: "off" } });
     for (let i = 0; i < 3000; i++) store.put(putOf("k", String(i)));
     expect(text(store.range(rangeOf("k", undefined, { revision: 2 })).kvs[0])).toBe("0");
   });
