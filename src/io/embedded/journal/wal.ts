@@ -98,7 +98,10 @@ export class Wal implements Journal {
 
   /** Settles when everything is on the disk and nothing is being written. Nothing may be appended after it. */
   async close(): Promise<void> {
-    while (this.#flushing !== undefined) await this.#flushing;
+    while (this.#flushing !== undefined) {
+      await this.#flushing;
+      if (this.#failed) return;
+    }
     await this.#snapshotting;
     this.#file.close();
   }
