@@ -40,10 +40,10 @@ export function maintenanceService(context: ServiceContext): UntypedServiceImple
       raftTerm: context.raftTerm,
       errors: store.alarms.list().map(alarmText),
     })),
-    Alarm: unary(context, (request: AlarmRequestIn) => {
-      const alarms = applyAlarm(store, request);
-      return { header: context.header(), alarms: alarms.map(alarmOut) };
-    }),
+    // Without a header, as etcd has it.
+    Alarm: unary(context, (request: AlarmRequestIn) => ({
+      alarms: applyAlarm(store, request).map(alarmOut),
+    })),
     // What is freed is free: the contents are in memory, and the log is written anew from time to time anyway.
     Defragment: unary(context, () => ({ header: context.header() })),
   };
