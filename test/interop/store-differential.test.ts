@@ -34,8 +34,12 @@ function normal(value: unknown): unknown {
 function comparable({ method }: Request, outcome: Outcome): string {
   if (!("reply" in outcome)) return JSON.stringify(outcome);
   const { reply } = outcome;
-  // Of the time that is left only the granting is sure, and the order of leases that were granted at once is not.
-  if (method === "LeaseTimeToLive" && Number(reply.TTL) > 0) reply.TTL = "left";
+  // Of the time that is left only the granting is sure; a real etcd tells the keys of a lease, and leases that were granted at
+  // once, in no order.
+  if (method === "LeaseTimeToLive") {
+    if (Number(reply.TTL) > 0) reply.TTL = "left";
+    reply.keys = (reply.keys as readonly Buffer[]).map(normal).sort();
+  }
   if (method === "LeaseLeases") {
     const leases = reply.leases as readonly { readonly ID: string }[];
     reply.leases = leases.map(({ ID }) => ID).sort();

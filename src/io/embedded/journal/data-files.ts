@@ -2,6 +2,7 @@
 import {
   closeSync,
   fdatasync,
+  fdatasyncSync,
   fstatSync,
   fsync,
   ftruncateSync,
@@ -13,6 +14,13 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+
+/** A sync that takes longer than this is not waited for. */
+const SLOW_SYNC_MS = 1;
+
+/** After one of those, so many are given a thread. */
+const PATIENT_SYNCS = 50;
 
 /** An open file that is written at its end. */
 export interface DataFile {
@@ -43,6 +51,8 @@ export interface DataFiles {
 class NodeFile implements DataFile {
   readonly #fd: number;
   #end: number;
+  /** So many syncs more go over a thread. */
+  #patience = 0;
 
   constructor(fd: number, end: number) {
     this.#fd = fd;
@@ -58,10 +68,25 @@ class NodeFile implements DataFile {
     }
   }
 
+  /**
+   * On a disk that is done at once we wait for it: a detour over a thread takes longer than the disk does, and twice as long on
+   * a busy machine. A disk that once took its time is given a thread for a while, so that nobody else has to wait.
+   */
   sync(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      fdatasync(this.#fd, (error) => (error === null ? resolve() : reject(error)));
-    });
+    if (this.#patience > 0) {
+      this.#patience--;
+      return new Promise((resolve, reject) => {
+        fdatasync(this.#fd, (error) => (error === null ? resolve() : reject(error)));
+      });
+    }
+    const start = performance.now();
+    try {
+      fdatasyncSync(this.#fd);
+    } catch (fault) {
+      return Promise.reject(fault);
+    }
+    if (performance.now() - start > SLOW_SYNC_MS) this.#patience = PATIENT_SYNCS;
+    return Promise.resolve();
   }
 
   close(): void {

@@ -3,6 +3,7 @@
 import type { LeaseId } from "../../../control/datastore/messages.ts";
 import { NO_LEASE } from "../../../control/datastore/messages.ts";
 import { isTombstone, type KeyValue } from "../operations.ts";
+import { readU48 } from "./frame.ts";
 
 /** Version of the files. A podloom refuses those of a later one. */
 export const FORMAT = 1;
@@ -216,7 +217,7 @@ class Reader {
   }
 
   u48(): number {
-    return this.#bytes.readUIntLE(this.#take(6), 6);
+    return readU48(this.#bytes, this.#take(6));
   }
 
   i48(): number {
