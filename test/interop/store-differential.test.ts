@@ -38,7 +38,7 @@ function comparable({ method }: Request, outcome: Outcome): string {
   // once, in no order.
   if (method === "LeaseTimeToLive") {
     if (Number(reply.TTL) > 0) reply.TTL = "left";
-    reply.keys = (reply.keys as readonly Buffer[]).map(normal).sort();
+    reply.keys = (reply.keys as readonly Buffer[]).map((key) => key.toString("latin1")).sort();
   }
   if (method === "LeaseLeases") {
     const leases = reply.leases as readonly { readonly ID: string }[];
@@ -69,8 +69,8 @@ class Watching {
   }
 
   #take(message: Message): void {
-    const { events, header, ...rest } = message;
-    const id = String(message.watch_id ?? "0");
+    const { events, header: _, ...rest } = message;
+    const id = (message.watch_id as string | undefined) ?? "0";
     if (message.created === true || message.canceled === true)
       this.lines.push(`${id} control ${JSON.stringify(normal(rest))}`);
     for (const event of events as readonly Message[]) {

@@ -92,7 +92,7 @@ async function dump(files: DataFiles): Promise<number> {
 
 function print(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(text, (error) => (error == null ? resolve() : reject(error)));
+    process.stdout.write(text, (error) => (error instanceof Error ? reject(error) : resolve()));
   });
 }
 

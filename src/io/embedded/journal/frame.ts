@@ -12,9 +12,6 @@ import { crc32c } from "./crc32c.ts";
 
 export const FRAME_BYTES = 18;
 
-/** No record is longer: the largest request, with room for what a delete of many keys writes. */
-export const BODY_BYTES_MAX = 1 << 30;
-
 export interface FrameHeader {
   readonly bodyBytes: number;
   readonly sequence: number;
