@@ -8,7 +8,7 @@ export interface Journal {
   append(record: JournalRecord): number;
   /**
    * Calls `then` when every record up to `sequence` (the last one when it is left out) is safe: at once when it is already.
-   * Calls come in the order in which they were asked for.
+   * Calls for the last record come in the order in which they were asked for.
    */
   whenDurable(then: () => void, sequence?: number): void;
 }

@@ -92,7 +92,9 @@ export class Wal implements Journal {
   }
 
   whenDurable(then: () => void, sequence = this.#last): void {
-    if (sequence <= this.#durable && this.#waiting.length === 0) then();
+    // What is safe waits for nobody, whatever else is on its way; only behind calls that are being made just now does it queue.
+    const inTurn = this.#waiting.length === 0 || sequence < this.#last;
+    if (sequence <= this.#durable && inTurn) then();
     else this.#waiting.push({ sequence, then });
   }
 
