@@ -7,6 +7,8 @@ import { type Bench, type BenchRow, median, range } from "./result.ts";
 
 const ROUNDS = 3;
 const RATIO_MAX = 1.3;
+/** Before each measurement: connection, and the compiled code of both ends. */
+const WARM_CALLS = 1000;
 const KEYS = 1000;
 const VALUE = Buffer.alloc(200, "v");
 const WATCHERS = 200;
@@ -16,7 +18,7 @@ const KINDS: readonly StoreKind[] = ["embedded", "etcd"];
 
 type Measure = (store: StoreProcess) => Promise<number>;
 
-/** Microseconds a call, `calls` of them, `concurrency` at a time. */
+/** Microseconds a call, `calls` of them, `concurrency` at a time: the median of one at a time, else the time of all by their number. */
 function perCall(
   calls: number,
   concurrency: number,
@@ -24,20 +26,25 @@ function perCall(
 ): Measure {
   return async (store) => {
     const etcd = new RawEtcd(store.endpoint);
+    const times: number[] = [];
     let next = 0;
     const worker = async (limit: number): Promise<void> => {
-      while (next < limit) await call(etcd, next++);
+      while (next < limit) {
+        const start = performance.now();
+        await call(etcd, next++);
+        times.push((performance.now() - start) * 1000);
+      }
     };
     const all = (limit: number): Promise<unknown> =>
       Promise.all(Array.from({ length: concurrency }, () => worker(limit)));
-    // Warm: connection, and the code of both ends.
-    await all(calls / 5);
+    await all(WARM_CALLS);
+    times.length = 0;
     const from = next;
     const start = performance.now();
     await all(from + calls);
     const us = ((performance.now() - start) * 1000) / (next - from);
     etcd.close();
-    return us;
+    return concurrency === 1 ? median(times) : us;
   };
 }
 
@@ -159,7 +166,7 @@ export const storeServer: Bench = {
         const reply = await client.ask("KV", "Range", { key: Buffer.from("k1") });
         client.close();
         const missing = RECORDS - Number((reply.header as Message).revision);
-        await perCall(Math.max(0, Math.ceil(missing / 1.2)), 128, put)(stores[kind]);
+        await perCall(Math.max(0, missing - WARM_CALLS), 128, put)(stores[kind]);
       }
       rows.push(await row(`store: kill -9 to first answer, ${RECORDS} records`, stores, recovery));
       return rows;
