@@ -13,6 +13,7 @@ import { podUdp } from "./pod-udp.ts";
 import { type Bench, type BenchOptions, type BenchRow, TABLES, type TableName } from "./result.ts";
 import { stackForward } from "./stack-forward.ts";
 import { storeClient } from "./store-client.ts";
+import { storeServer } from "./store-server.ts";
 
 const BENCHES: readonly Bench[] = [
   stackForward,
@@ -23,6 +24,7 @@ const BENCHES: readonly Bench[] = [
   ...labBenches,
   ...calicoBenches,
   storeClient,
+  storeServer,
   bgpTable,
   bgpMesh,
 ];

@@ -200,7 +200,7 @@ async function atMost(ms: number, work: Promise<unknown> | undefined): Promise<v
 }
 
 function describeKind(kind: StoreStatus["kind"], version: string): string {
-  if (kind === "embedded") return "embedded etcd v3 server, in memory,";
+  if (kind === "embedded") return "embedded etcd v3 server, durable,";
   return kind === "etcd" ? `etcd ${version}, started from PATH,` : `etcd ${version}, which ran before,`;
 }
 

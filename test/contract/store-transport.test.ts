@@ -34,7 +34,7 @@ const STORES: readonly {
   readonly skip: string | undefined;
   readonly durable: boolean;
 }[] = [
-  { name: "embedded", skip: undefined, durable: false },
+  { name: "embedded", skip: undefined, durable: true },
   { name: "etcd", skip: hasEtcd() ? undefined : "there is no etcd on PATH", durable: true },
 ];
 

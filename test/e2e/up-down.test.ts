@@ -29,7 +29,7 @@ test("the main job: three nodes, every pair of pods reachable, all shown; Ctrl-C
   expect(up.stdout).toMatch(
     /30\/30 ordered pod pairs reachable, 0 of 150 pings lost, RTT median [\d.]+ ms, p99 [\d.]+ ms/,
   );
-  expect(up.stdout).toMatch(/^store +embedded etcd v3 server, in memory, at http:\/\/127\.0\.0\.1:\d+$/m);
+  expect(up.stdout).toMatch(/^store +embedded etcd v3 server, durable, at http:\/\/127\.0\.0\.1:\d+$/m);
   expect(up.stdout).toMatch(new RegExp(`^logs +${join(box.root, "state/podloom/three-nodes/logs")}$`, "m"));
   expect(up.stdout).toMatch(new RegExp(`^control +${join(box.root, "podloom/three-nodes/lab.sock")}$`, "m"));
   expect(up.stdout).toMatch(/podloom exec node1-pod1 -- ping -c 3 10\.244\.\d+\.2/);

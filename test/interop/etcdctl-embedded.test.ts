@@ -236,6 +236,52 @@ describe.skipIf(!hasEtcdctl()).each(kinds)("etcdctl against %s", (kind) => {
     await listener.stop("SIGKILL");
   });
 
+  test("make-mirror copies a prefix to another store, and follows it", async () => {
+    const p = fresh();
+    const other = await startStore("embedded", { args: ["--ephemeral"] });
+    try {
+      await ok("put", `${p}/a`, "1");
+      const mirror = start("make-mirror", other.endpoint, "--prefix", p);
+      const there = async (): Promise<string> =>
+        (await etcdctl(other.endpoint, ["get", "--prefix", p])).stdout;
+      await expect.poll(there, { timeout: 10_000 }).toBe(`${p}/a\n1\n`);
+      await ok("put", `${p}/b`, "2");
+      await ok("del", `${p}/a`);
+      await expect.poll(there, { timeout: 10_000 }).toBe(`${p}/b\n2\n`);
+      await mirror.stop("SIGKILL");
+    } finally {
+      await other.stop();
+    }
+  });
+
+  test("a full store refuses writes, says so, and takes them again after compaction and disarm", async () => {
+    const quota = kind === "embedded" ? "200000" : String(16 * 1024 * 1024);
+    const value = "x".repeat(kind === "embedded" ? 10_000 : 120_000);
+    const full = await startStore(kind, { args: ["--quota-backend-bytes", quota] });
+    const on = (...args: readonly string[]): Promise<EtcdctlResult> => etcdctl(full.endpoint, args);
+    try {
+      let refused = "";
+      for (let i = 0; i < 300 && refused === ""; i++) refused = (await on("put", "k", value)).stderr;
+      expect(refused).toContain("etcdserver: mvcc: database space exceeded");
+      const { stdout: alarms } = await on("alarm", "list");
+      expect(alarms).toMatch(/^memberID:\d+ alarm:NOSPACE \n$/);
+      expect((await on("endpoint", "status")).stdout).toContain("alarm:NOSPACE");
+      // Whatever takes no room is served.
+      expect((await on("get", "k", "--keys-only")).stdout).toBe("k\n\n");
+      const json = (await on("get", "k", "-w", "json")).stdout;
+      const { header } = JSON.parse(json) as { header: { revision: number } };
+      expect((await on("compaction", String(header.revision), "--physical")).code).toBe(0);
+      expect((await on("defrag")).code).toBe(0);
+      // Room alone does not end the alarm: a person does.
+      expect((await on("put", "k", "1")).stderr).toContain("database space exceeded");
+      expect((await on("alarm", "disarm")).stdout).toBe(alarms);
+      expect((await on("alarm", "list")).stdout).toBe("");
+      expect((await on("put", "k", "1")).stdout).toBe("OK\n");
+    } finally {
+      await full.stop();
+    }
+  });
+
   test.runIf(kind === "embedded")("what it does not serve says so", async () => {
     expect((await ctl("user", "list")).stderr).toContain("code = Unimplemented");
     expect((await ctl("member", "add", "x", "--peer-urls=http://127.0.0.1:1")).stderr).toContain(

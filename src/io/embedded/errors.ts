@@ -7,6 +7,7 @@ export const GrpcCode = {
   OUT_OF_RANGE: 11,
   UNIMPLEMENTED: 12,
   UNAVAILABLE: 14,
+  DATA_LOSS: 15,
 } as const;
 
 /** Why a request was refused: etcd's code and etcd's exact words, because clients compare the words. */
@@ -33,6 +34,8 @@ export const Refused = {
   LEASE_EXISTS: refusal(GrpcCode.FAILED_PRECONDITION, "lease already exists"),
   LEASE_TTL_TOO_LARGE: refusal(GrpcCode.OUT_OF_RANGE, "too large lease TTL"),
   REQUEST_TOO_LARGE: refusal(GrpcCode.INVALID_ARGUMENT, "request is too large"),
+  NO_SPACE: refusal(GrpcCode.RESOURCE_EXHAUSTED, "mvcc: database space exceeded"),
+  CORRUPT: refusal(GrpcCode.DATA_LOSS, "corrupt cluster"),
   STOPPED: refusal(GrpcCode.UNAVAILABLE, "server stopped"),
 } as const;
 

@@ -15,15 +15,15 @@ interface KeepAliveOut {
 export function leaseService(context: ServiceContext): UntypedServiceImplementation {
   const { store, clock } = context;
   return {
-    LeaseGrant: unary((request: LeaseGrantRequestIn) => {
+    LeaseGrant: unary(context, (request: LeaseGrantRequestIn) => {
       const lease = store.leaseGrant(request.ID ?? NO_LEASE, Number(request.TTL ?? 0), clock.now());
       return { header: context.header(), ID: lease.id, TTL: lease.ttlSec };
     }),
-    LeaseRevoke: unary((request: LeaseIdIn) => {
+    LeaseRevoke: unary(context, (request: LeaseIdIn) => {
       store.leaseRevoke(request.ID ?? NO_LEASE);
       return { header: context.header() };
     }),
-    LeaseTimeToLive: unary((request: LeaseTimeToLiveRequestIn) => {
+    LeaseTimeToLive: unary(context, (request: LeaseTimeToLiveRequestIn) => {
       const id = request.ID ?? NO_LEASE;
       const info = store.leaseInfo(id, clock.now());
       return {
@@ -34,7 +34,7 @@ export function leaseService(context: ServiceContext): UntypedServiceImplementat
         keys: request.keys === true ? info.keys.map(bytesOfKey) : [],
       };
     }),
-    LeaseLeases: unary(() => ({
+    LeaseLeases: unary(context, () => ({
       header: context.header(),
       leases: store.lessor.list().map((ID) => ({ ID })),
     })),
@@ -56,7 +56,11 @@ function keepAlive(context: ServiceContext, call: ServerDuplexStream<LeaseIdIn, 
     const header = context.header();
     const id = request.ID ?? NO_LEASE;
     const ttl = context.store.leaseRenew(id, context.clock.now());
-    if (!call.write({ header, ID: id, TTL: unlessZero(ttl) })) call.pause();
+    const reply = { header, ID: id, TTL: unlessZero(ttl) };
+    // A renewal itself is not written down: it waits for news of leases only. A slow disk must not cost clients theirs.
+    context.journal.whenDurable(() => {
+      if (!call.destroyed && !call.write(reply)) call.pause();
+    }, context.store.leaseRecord);
   });
   call.on("drain", () => call.resume());
   call.on("end", () => {

@@ -63,12 +63,21 @@ export class Lessor {
     if (ttlSec > TTL_SEC_MAX) refuse(Refused.LEASE_TTL_TOO_LARGE);
     if (this.#leases.has(id)) refuse(Refused.LEASE_EXISTS);
     const granted = Math.max(ttlSec, TTL_SEC_MIN);
-    const lease = new Lease(id === NO_LEASE ? this.#freeId() : id, granted, (due) =>
-      this.#expired.push(due.id),
-    );
-    this.#leases.set(lease.id, lease);
+    const free = id === NO_LEASE ? this.#freeId() : id;
+    this.restore(free, granted, now);
+    return { id: free, ttlSec: granted };
+  }
+
+  /** A lease as it was granted, and written down, before. */
+  restore(id: LeaseId, ttlSec: number, now: Instant): void {
+    const lease = new Lease(id, ttlSec, (due) => this.#expired.push(due.id));
+    this.#leases.set(id, lease);
     this.#refresh(lease, now);
-    return { id: lease.id, ttlSec: granted };
+  }
+
+  /** All leases as they were granted. */
+  grants(): readonly { readonly id: LeaseId; readonly ttlSec: number }[] {
+    return [...this.#leases.values()].map(({ id, ttlSec }) => ({ id, ttlSec }));
   }
 
   /** Ends a lease. Returns the keys that hung on it, sorted: the caller deletes them. Refuses with LEASE_NOT_FOUND. */

@@ -3,7 +3,7 @@
 // write, because there is no rollback.
 import type { LeaseId } from "../../control/datastore/messages.ts";
 import { NO_LEASE } from "../../control/datastore/messages.ts";
-import { type ByteKey, type Span, spanContains } from "./byte-key.ts";
+import { type ByteKey, KEYSPACE_END, type Span, spanContains } from "./byte-key.ts";
 import { Refused, refuse } from "./errors.ts";
 import { KeyIndex } from "./key-index.ts";
 import { isTombstone, type KeyValue } from "./operations.ts";
@@ -151,6 +151,59 @@ export class Mvcc {
     this.#revision++;
     for (const change of changes) this.#log.push(change);
     return changes;
+  }
+
+  /** What is wrong with the index, if something is: every key once, in order, and its versions by revision. */
+  verify(): string | undefined {
+    let last: ByteKey | undefined;
+    let keys = 0;
+    let wrong: string | undefined;
+    this.#index.scan("", KEYSPACE_END, (history) => {
+      const { key, versions } = history;
+      keys++;
+      if (last !== undefined && key <= last) wrong = `key ${JSON.stringify(key)} is out of order`;
+      else if (this.#byKey.get(key) !== history) wrong = `key ${JSON.stringify(key)} is not found`;
+      else if (versions.some((kv, i) => i > 0 && kv.modRevision < (versions[i - 1] as KeyValue).modRevision))
+        wrong = `the versions of key ${JSON.stringify(key)} are out of order`;
+      last = key;
+      return wrong === undefined;
+    });
+    if (wrong === undefined && keys !== this.#byKey.size)
+      return `${this.#byKey.size} keys, and ${keys} in order`;
+    return wrong;
+  }
+
+  /** A change as it was written down, in order; {@link replayed} ends its revision. */
+  replay(change: KeyValue): void {
+    this.#append(change);
+  }
+
+  replayed(revision: number): void {
+    for (const change of this.#pending) this.#log.push(change);
+    this.#pending = [];
+    this.#revision = revision;
+  }
+
+  /** A version that is older than all history: what a snapshot begins with. */
+  replayBase(version: KeyValue): void {
+    this.#append(version);
+    this.#pending.pop();
+  }
+
+  /**
+   * All that is kept: the versions that are older than the compact revision, and the changes from it on, in order. Frees
+   * compacted history first.
+   */
+  image(): { readonly base: readonly KeyValue[]; readonly history: readonly KeyValue[] } {
+    this.prune(Number.POSITIVE_INFINITY);
+    const base: KeyValue[] = [];
+    // The oldest version of a key is the only one that can be that old.
+    this.#index.scan("", KEYSPACE_END, ({ versions }) => {
+      const oldest = versions[0] as KeyValue;
+      if (oldest.modRevision < this.#compactRevision) base.push(oldest);
+      return true;
+    });
+    return { base, history: this.#log.slice(this.#logHead) as KeyValue[] };
   }
 
   /**

@@ -165,4 +165,11 @@ export interface LeaseTimeToLiveRequestIn extends LeaseIdIn {
 export interface AlarmRequestIn {
   /** 0 asks, 1 activates, 2 deactivates. */
   readonly action?: number;
+  readonly memberID?: string;
+  readonly alarm?: number;
+}
+
+export interface AlarmOut {
+  readonly memberID: string | undefined;
+  readonly alarm: number | undefined;
 }

@@ -9,8 +9,11 @@ import { kvService } from "./kv-service.ts";
 import { leaseService } from "./lease-service.ts";
 import { clusterService, maintenanceService } from "./member-services.ts";
 import type { Sized, WatchResponseOut } from "./rpc-messages.ts";
-import { REQUEST_BYTES_MAX, ServiceContext } from "./service-context.ts";
+import { ServiceContext } from "./service-context.ts";
 import { Store } from "./store.ts";
+import type { StoreData } from "./store-data.ts";
+import type { StoreLimits } from "./store-options.ts";
+import { type TlsFiles, tlsCredentials } from "./tls-credentials.ts";
 import { type EncodedMessage, watchService } from "./watch-service.ts";
 
 /** Log entries or so of background work between two turns of the event loop. */
@@ -22,9 +25,10 @@ const PROGRESS_INTERVAL_MS = 10 * 60 * 1000;
 /** How long open calls may take to end on shutdown. */
 const DRAIN_MS = 1_000;
 
+/** What etcd allows on top of a request for framing. */
+const FRAMING_BYTES = 512 * 1024;
+
 const CHANNEL_OPTIONS = {
-  // What etcd allows on top of a request for framing.
-  "grpc.max_receive_message_length": REQUEST_BYTES_MAX + 512 * 1024,
   "grpc.max_send_message_length": -1,
   "grpc.max_concurrent_streams": 0x7fff_ffff,
   // Finds clients that are gone without a word. Pings of the clients themselves are answered at any rate, never punished.
@@ -36,16 +40,18 @@ export interface EmbeddedServerOptions {
   /** Socket address; port 0 picks a free one. */
   readonly host: string;
   readonly port: number;
-  /** History to keep, in revisions; 0 never compacts by itself. */
-  readonly autoCompactionRetention: number;
+  readonly limits: StoreLimits;
+  /** Encrypted when it is given. */
+  readonly tls?: TlsFiles | undefined;
   /** For tests; the process's own else. */
   readonly clock?: Clock;
 }
 
-/** The embedded etcd v3 server. Its contents live in memory and end with it. */
+/** The embedded etcd v3 server. What is in it, and where that is kept, comes from outside. */
 export class EmbeddedServer {
   readonly #options: EmbeddedServerOptions;
-  readonly #server = new Server(CHANNEL_OPTIONS);
+  readonly #server: Server;
+  readonly #data: StoreData;
   readonly #context: ServiceContext;
   #port = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -53,20 +59,30 @@ export class EmbeddedServer {
   #workPending = false;
   #stopped = false;
 
-  constructor(options: EmbeddedServerOptions) {
+  constructor(options: EmbeddedServerOptions, data: StoreData) {
+    const { limits } = options;
     this.#options = options;
+    this.#data = data;
+    this.#server = new Server({
+      ...CHANNEL_OPTIONS,
+      "grpc.max_receive_message_length": limits.requestBytesMax + FRAMING_BYTES,
+    });
     const clock = options.clock ?? new MonotonicClock();
-    const rng = new SystemRng();
     const store = new Store(
       {
-        rng,
-        autoCompactionRetention: options.autoCompactionRetention,
-        fragmentBytes: REQUEST_BYTES_MAX,
+        rng: new SystemRng(),
+        journal: data.journal,
+        retention: limits.retention,
+        quotaBytes: limits.quotaBytes,
+        txnOpsMax: limits.txnOpsMax,
+        fragmentBytes: limits.requestBytesMax,
         wake: () => this.#scheduleWork(),
       },
       clock.now(),
+      data.contents,
     );
-    this.#context = new ServiceContext(store, clock, randomId(rng), randomId(rng));
+    const { journal, identity } = data;
+    this.#context = new ServiceContext(store, journal, clock, identity, limits.requestBytesMax);
     this.#addServices();
   }
 
@@ -81,19 +97,23 @@ export class EmbeddedServer {
 
   /**
    * Opens the socket and serves.
-   * @throws PodloomError PL_STORE_ADDRESS_IN_USE or PL_STORE_LISTEN
+   * @throws PodloomError PL_STORE_ADDRESS_IN_USE, PL_STORE_LISTEN or PL_STORE_TLS
    */
   async listen(): Promise<void> {
-    const address = `${this.#options.host}:${this.#options.port}`;
+    const { host, tls } = this.#options;
+    const address = `${host}:${this.#options.port}`;
+    const credentials = tls === undefined ? ServerCredentials.createInsecure() : tlsCredentials(tls);
     try {
       this.#port = await new Promise<number>((resolve, reject) => {
-        this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) =>
+        this.#server.bindAsync(address, credentials, (error, port) =>
           error === null ? resolve(port) : reject(error),
         );
       });
     } catch (cause) {
       throw listenError(address, cause);
     }
+    const { store, clock, memberId } = this.#context;
+    store.resume(clock.now(), memberId);
     this.#tick();
     this.#progressTimer = setInterval(() => this.#context.store.hub.progressTick(), PROGRESS_INTERVAL_MS);
   }
@@ -111,12 +131,14 @@ export class EmbeddedServer {
         resolve();
       });
     });
+    await this.#data.close();
   }
 
   #addServices(): void {
     const context = this.#context;
     const services = loadServices();
-    const url = (): string => `http://${this.#options.host}:${this.#port}`;
+    const scheme = this.#options.tls === undefined ? "http" : "https";
+    const url = (): string => `${scheme}://${this.#options.host}:${this.#port}`;
     // A method that is missing in these answers UNIMPLEMENTED; so does a service that is missing here.
     this.#server.addService(sized(services.KV), kvService(context));
     this.#server.addService(services.Lease, leaseService(context));
@@ -144,11 +166,6 @@ export class EmbeddedServer {
       if (!this.#stopped && this.#context.store.work(WORK_BUDGET)) this.#scheduleWork();
     });
   }
-}
-
-/** A random non-zero 64-bit number as decimal text. */
-function randomId(rng: SystemRng): string {
-  return ((BigInt(rng.u32() || 1) << 32n) | BigInt(rng.u32())).toString();
 }
 
 interface EtcdServices {

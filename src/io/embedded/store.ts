@@ -1,11 +1,16 @@
 // The embedded etcd without its sockets: key space, leases and watches joined. Every change of state goes through this class
-// and ends in #commit(), the one place that makes a revision visible. Pure logic: `now` is an argument.
+// and into its journal. A commit is published to the watchers when the journal has it safe; whoever sends a reply waits for
+// the journal too. Pure logic: `now` is an argument.
 import { assert, unreachable } from "../../base/assert.ts";
 import type { Rng } from "../../base/rng.ts";
 import { type Instant, MS_US, SEC_US } from "../../base/time.ts";
 import type { LeaseId } from "../../control/datastore/messages.ts";
 import { NO_LEASE } from "../../control/datastore/messages.ts";
+import { type Alarm, Alarms, AlarmType } from "./alarms.ts";
+import { AutoCompactor, type Retention } from "./auto-compactor.ts";
 import { Refused, refuse } from "./errors.ts";
+import type { Journal } from "./journal/journal.ts";
+import type { Contents } from "./journal/replay.ts";
 import { type LeaseInfo, Lessor } from "./lessor.ts";
 import { Mvcc } from "./mvcc.ts";
 import type {
@@ -21,6 +26,7 @@ import type {
   TxnOp,
   TxnReply,
 } from "./operations.ts";
+import { LEASE_COST_BYTES, putCost, txnCost } from "./quota.ts";
 import { isSortKnown, range } from "./range.ts";
 import { checkOp, checkOverlaps, checkTxn, decide, validate } from "./txn.ts";
 import { WatchHub } from "./watch-hub.ts";
@@ -34,37 +40,71 @@ const STALL_US = 1 * SEC_US;
 /** Leases ended in one tick; the next tick goes on. */
 const REVOKE_BUDGET = 1000;
 
-/** Revisions beyond the retention before the next automatic compaction, so that it comes in small steps. */
-const COMPACTION_STEP = 1000;
-
 export interface StoreOptions {
   readonly rng: Rng;
-  /** History to keep, in revisions; 0 never compacts by itself. */
-  readonly autoCompactionRetention: number;
+  readonly retention: Retention;
+  readonly journal: Journal;
+  /** Size at which writes are refused until somebody makes room and disarms the alarm. */
+  readonly quotaBytes: number;
+  /** Operations that a transaction may have. */
+  readonly txnOpsMax: number;
   /** Size above which a watch response is split, for clients that allow it. */
   readonly fragmentBytes: number;
   /** Called when {@link Store.work} has something to do. */
   readonly wake: () => void;
 }
 
+/** A store in which nothing was ever written. */
+export function noContents(rng: Rng): Contents {
+  return { mvcc: new Mvcc(), lessor: new Lessor(rng), alarms: new Alarms() };
+}
+
 export class Store {
-  readonly mvcc = new Mvcc();
+  readonly mvcc: Mvcc;
   readonly lessor: Lessor;
+  readonly alarms: Alarms;
   readonly hub: WatchHub;
-  readonly #retention: number;
+  readonly #options: StoreOptions;
+  readonly #journal: Journal;
+  readonly #compactor: AutoCompactor;
   readonly #wake: () => void;
   #lastTick: Instant;
+  /** Sequence number of the last record about a lease. */
+  #leaseRecord = 0;
+  /** Who raises an alarm here. */
+  #memberId = "0";
 
-  constructor(options: StoreOptions, now: Instant) {
-    this.lessor = new Lessor(options.rng);
+  /** @param contents that were there before; see {@link resume} */
+  constructor(options: StoreOptions, now: Instant, contents: Contents = noContents(options.rng)) {
+    this.mvcc = contents.mvcc;
+    this.lessor = contents.lessor;
+    this.alarms = contents.alarms;
     this.hub = new WatchHub(this.mvcc, options.fragmentBytes, options.wake);
-    this.#retention = options.autoCompactionRetention;
+    this.#options = options;
+    this.#journal = options.journal;
+    this.#compactor = new AutoCompactor(options.retention, now);
     this.#wake = options.wake;
     this.#lastTick = now;
   }
 
   get revision(): number {
     return this.mvcc.revision;
+  }
+
+  /** The last record on which what a client may know of leases depends. */
+  get leaseRecord(): number {
+    return this.#leaseRecord;
+  }
+
+  /**
+   * The contents have been read from files, or there were none. Leases begin anew: nobody could renew them meanwhile.
+   * @param memberId who raises alarms here
+   */
+  resume(now: Instant, memberId: string): void {
+    this.#memberId = memberId;
+    this.hub.restored();
+    this.lessor.extendAll(now);
+    this.#lastTick = now;
   }
 
   range(op: RangeOp): RangeReply {
@@ -74,7 +114,9 @@ export class Store {
   }
 
   put(op: PutOp): PutReply {
+    this.#checkRoom(putCost(op));
     checkOp(op, 0);
+    this.#checkAlarms(true);
     if (op.lease !== NO_LEASE && !this.lessor.has(op.lease)) refuse(Refused.LEASE_NOT_FOUND);
     if ((op.ignoreValue || op.ignoreLease) && this.mvcc.get(op.key) === undefined)
       refuse(Refused.KEY_NOT_FOUND);
@@ -85,15 +127,19 @@ export class Store {
 
   deleteRange(op: DeleteOp): DeleteReply {
     checkOp(op, 0);
+    this.#checkAlarms(false);
     const reply = this.#applyDelete(op);
     this.#commit();
     return reply;
   }
 
   txn(op: TxnOp): TxnReply {
-    checkTxn(op);
+    const cost = txnCost(op);
+    this.#checkRoom(cost);
+    checkTxn(op, this.#options.txnOpsMax);
     checkOverlaps(op);
     checkSorts(op);
+    if (!isReadOnly(op)) this.#checkAlarms(cost > 0);
     const path = decide(this.mvcc, op);
     validate(this.mvcc, this.lessor, op, path);
     const { reply, used } = this.#applyTxn(op, path, 0);
@@ -104,21 +150,26 @@ export class Store {
 
   /** Forgets older history. Returns the current revision. Refuses with COMPACTED or FUTURE_REVISION. */
   compact(revision: number): number {
+    this.#checkAlarms(false);
     this.mvcc.compact(revision);
+    this.#journal.append({ t: "compact", revision });
     this.#wake();
     return this.mvcc.revision;
   }
 
   leaseGrant(id: LeaseId, ttlSec: number, now: Instant): { readonly id: LeaseId; readonly ttlSec: number } {
     this.tick(now);
-    return this.lessor.grant(id, ttlSec, now);
+    this.#checkRoom(LEASE_COST_BYTES);
+    this.#checkAlarms(true);
+    const lease = this.lessor.grant(id, ttlSec, now);
+    this.#leaseRecord = this.#journal.append({ t: "grant", ...lease });
+    return lease;
   }
 
   /** Ends a lease and deletes its keys in one revision. Refuses with LEASE_NOT_FOUND. */
   leaseRevoke(id: LeaseId): void {
-    // Sorted, so that a watcher sees the same order everywhere.
-    for (const key of this.lessor.revoke(id)) this.mvcc.deleteRange({ key, end: undefined });
-    this.#commit();
+    this.#checkAlarms(false);
+    this.#endLease(id);
   }
 
   /** Returns the time to live in seconds; 0 when there is no such lease (any more). */
@@ -139,12 +190,14 @@ export class Store {
   tick(now: Instant): void {
     if (now - this.#lastTick > STALL_US) this.lessor.extendAll(now);
     this.#lastTick = now;
-    for (const id of this.lessor.due(now, REVOKE_BUDGET)) this.leaseRevoke(id);
+    for (const id of this.lessor.due(now, REVOKE_BUDGET)) this.#endLease(id);
+    const compactTo = this.#compactor.tick(now, this.hub.revision, this.mvcc.compactRevision);
+    if (compactTo !== undefined) this.#compactTo(compactTo);
   }
 
   /** When tick() wants to be called next. */
   nextDeadline(): Instant {
-    return Math.min(this.#lastTick + TICK_US, this.lessor.nextDeadline());
+    return Math.min(this.#lastTick + TICK_US, this.lessor.nextDeadline(), this.#compactor.nextDeadline());
   }
 
   /** Does a piece of what can wait: slow watchers, freeing compacted history. Returns true when more is left. */
@@ -154,13 +207,60 @@ export class Store {
     return lagging || this.mvcc.pruneDue;
   }
 
+  /** Raises or takes back an alarm. Returns those that this changed, or that were active already when raised. */
+  setAlarm(memberId: string, alarm: number, active: boolean): readonly Alarm[] {
+    const had = this.alarms.has(memberId, alarm);
+    if (had !== active) {
+      this.alarms.set(memberId, alarm, active);
+      this.#journal.append({ t: "alarm", memberId, alarm, active });
+    }
+    return had || active ? [{ memberId, alarm }] : [];
+  }
+
   #commit(): void {
     const changes = this.mvcc.commit();
     if (changes.length === 0) return;
-    this.hub.publish(this.mvcc.revision, changes);
-    const compactTo = this.mvcc.revision - this.#retention;
-    if (this.#retention > 0 && compactTo - this.mvcc.compactRevision > COMPACTION_STEP)
-      this.compact(compactTo);
+    const { revision } = this.mvcc;
+    this.#journal.append({ t: "commit", revision, changes });
+    this.#publish(revision, changes);
+  }
+
+  #endLease(id: LeaseId): void {
+    // Sorted, so that a watcher sees the same order everywhere.
+    for (const key of this.lessor.revoke(id)) this.mvcc.deleteRange({ key, end: undefined });
+    const changes = this.mvcc.commit();
+    const revision = changes.length === 0 ? 0 : this.mvcc.revision;
+    this.#leaseRecord = this.#journal.append({ t: "revoke", id, revision, changes });
+    if (changes.length > 0) this.#publish(revision, changes);
+  }
+
+  #publish(revision: number, changes: readonly KeyValue[]): void {
+    this.#journal.whenDurable(() => {
+      this.hub.publish(revision, changes);
+      // Of what has been published only: nobody is to lose an event that is still on its way to the disk.
+      const compactTo = this.#compactor.committed(revision, this.mvcc.compactRevision);
+      if (compactTo !== undefined) this.#compactTo(compactTo);
+    });
+  }
+
+  /** Automatic compaction. */
+  #compactTo(revision: number): void {
+    this.mvcc.compact(revision);
+    this.#journal.append({ t: "compact", revision });
+    this.#wake();
+  }
+
+  /** Refuses what would grow the store beyond its quota, and raises the alarm. */
+  #checkRoom(costBytes: number): void {
+    if (costBytes === 0 || this.mvcc.sizeBytes + costBytes < this.#options.quotaBytes) return;
+    this.setAlarm(this.#memberId, AlarmType.NOSPACE, true);
+    refuse(Refused.NO_SPACE);
+  }
+
+  /** Refuses what an active alarm forbids. @param grows it needs room */
+  #checkAlarms(grows: boolean): void {
+    if (this.alarms.isActive(AlarmType.CORRUPT)) refuse(Refused.CORRUPT);
+    if (grows && this.alarms.isActive(AlarmType.NOSPACE)) refuse(Refused.NO_SPACE);
   }
 
   #applyPut(op: PutOp): PutReply {
@@ -214,6 +314,10 @@ export class Store {
         return unreachable(op);
     }
   }
+}
+
+function isReadOnly(txn: TxnOp): boolean {
+  return [...txn.success, ...txn.failure].every((op) => op.t === "range");
 }
 
 function checkSorts(txn: TxnOp): void {

@@ -17,11 +17,11 @@ import {
   type TxnOp,
 } from "./operations.ts";
 
-/** Operations on one level; what a level uses is not there for the levels below it. */
-const TXN_OPS_MAX = 128;
-
-/** Refuses a request whose shape is wrong, whatever the state. */
-export function checkTxn(txn: TxnOp, opsMax = TXN_OPS_MAX): void {
+/**
+ * Refuses a request whose shape is wrong, whatever the state.
+ * @param opsMax operations on one level; what a level uses is not there for the levels below it
+ */
+export function checkTxn(txn: TxnOp, opsMax: number): void {
   const ops = Math.max(txn.compares.length, txn.success.length, txn.failure.length);
   if (ops > opsMax) refuse(Refused.TOO_MANY_OPS);
   for (const compare of txn.compares) if (compare.span.key === "") refuse(Refused.EMPTY_KEY);

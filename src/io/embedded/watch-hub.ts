@@ -110,6 +110,11 @@ export class WatchHub {
     return new WatchStream(this, sink);
   }
 
+  /** The store was read from its files: what is in it has been published before. */
+  restored(): void {
+    this.#revision = this.#mvcc.revision;
+  }
+
   /** Publishes one commit: `changes` are all of its, in order. */
   publish(revision: number, changes: readonly KeyValue[]): void {
     this.#revision = revision;

@@ -122,7 +122,8 @@ async function run(plan: RouterPlan, flags: Flags, logger: Logger): Promise<Node
   const { name, nics, mtuBytes, bgp, carrier, etcd } = plan;
   const rng = new SystemRng();
   const folder = new StateFolder(flags.state ?? join(stateHome(), "podloom", "router", name));
-  const transport = etcd === undefined ? undefined : await openTransport({ etcd: { endpoints: etcd }, storeClient: "slim" });
+  const transport =
+    etcd === undefined ? undefined : await openTransport({ etcd: { endpoints: etcd }, storeClient: "slim" });
   const syncer = etcd === undefined ? undefined : newSyncer(name, rng);
   const agent = new RouterAgent({ name, nics, underlayMtuBytes: mtuBytes, bgp, syncer }, { rng });
   const address = (nics[0] as (typeof nics)[number]).addr;

@@ -33,7 +33,7 @@ describe("a lab", () => {
       backend: "vxlan",
       storeLeases: [],
     });
-    expect(status.store.text).toMatch(/^embedded etcd v3 server, in memory, at http:\/\/127\.0\.0\.1:23\d+$/);
+    expect(status.store.text).toMatch(/^embedded etcd v3 server, durable, at http:\/\/127\.0\.0\.1:23\d+$/);
     const { rows } = await client.ask("get", { noun: "nodes" });
     expect(rows).toMatchObject([{ name: "node1", restarts: 0 }, { name: "node2" }, { name: "node3" }]);
     await client.close();

@@ -1,7 +1,6 @@
 // `podloom store` as a process: what it prints, how it ends, and with which exit code. Runs the build (`npm test` makes it).
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
@@ -52,17 +51,14 @@ describe("podloom store", () => {
     }
   });
 
-  test("the file cluster-id names the run; a restart is another cluster", async () => {
+  test("a folder that another store uses is refused; the lock of a killed one is not", async () => {
     store = await startStore("embedded");
-    const file = join(store.dataDir, "cluster-id");
-    const first = readFileSync(file, "utf8");
-    expect(first).toMatch(/^[1-9]\d*\n$/);
+    const { code, stderr } = await run("--listen", "127.0.0.1:0", "--data", store.dataDir);
+    expect(code).toBe(5);
+    expect(stderr).toContain(`PL_STORE_IN_USE: process ${store.pid} is using the data in ${store.dataDir}`);
     await store.kill();
     await store.start();
-    expect(readFileSync(file, "utf8")).not.toBe(first);
-    const { dataDir } = store;
-    await store.stop();
-    expect(existsSync(dataDir)).toBe(false);
+    expect(store.log).toContain("the leases begin anew");
   });
 
   test("a port that is taken ends it with 5 and says what to do", async () => {

@@ -1,6 +1,8 @@
 // Builders for the store's operations, with everything optional that etcd's clients leave out.
 import { SeededRng } from "../../../../src/base/rng.ts";
+import type { Retention } from "../../../../src/io/embedded/auto-compactor.ts";
 import type { ByteKey, Span } from "../../../../src/io/embedded/byte-key.ts";
+import { type Journal, NoJournal } from "../../../../src/io/embedded/journal/journal.ts";
 import {
   type CompareOp,
   CompareResult,
@@ -15,6 +17,7 @@ import {
   type TxnOp,
 } from "../../../../src/io/embedded/operations.ts";
 import { Store } from "../../../../src/io/embedded/store.ts";
+import { DEFAULT_LIMITS } from "../../../../src/io/embedded/store-options.ts";
 import type { WatchRequest, WatchResponse, WatchSink } from "../../../../src/io/embedded/watch-hub.ts";
 
 export function bytes(text: string): Uint8Array {
@@ -92,11 +95,16 @@ export function compareOf(
   };
 }
 
-export function newStore(options: { retention?: number; fragmentBytes?: number } = {}): Store {
+export function newStore(
+  options: { retention?: Retention; fragmentBytes?: number; journal?: Journal; quotaBytes?: number } = {},
+): Store {
   return new Store(
     {
       rng: new SeededRng(1),
-      autoCompactionRetention: options.retention ?? 0,
+      journal: options.journal ?? new NoJournal(),
+      retention: options.retention === undefined ? { mode: "off" } : options.retention,
+      quotaBytes: options.quotaBytes ?? DEFAULT_LIMITS.quotaBytes,
+      txnOpsMax: DEFAULT_LIMITS.txnOpsMax,
       fragmentBytes: options.fragmentBytes ?? 1.5 * 1024 * 1024,
       wake: () => undefined,
     },

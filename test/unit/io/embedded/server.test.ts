@@ -11,7 +11,12 @@ import {
 } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { SystemRng } from "../../../../src/io/clock.ts";
 import { EmbeddedServer } from "../../../../src/io/embedded/server.ts";
+import { ephemeralData, type StoreData } from "../../../../src/io/embedded/store-data.ts";
+import { DEFAULT_LIMITS } from "../../../../src/io/embedded/store-options.ts";
+
+const memory = (): StoreData => ephemeralData(new SystemRng());
 
 const etcd3 = dirname(createRequire(import.meta.url).resolve("etcd3/package.json"));
 const definition = loadSync("rpc.proto", {
@@ -31,7 +36,7 @@ let server: EmbeddedServer;
 let client: Client;
 
 beforeEach(async () => {
-  server = new EmbeddedServer({ host: "127.0.0.1", port: 0, autoCompactionRetention: 0 });
+  server = new EmbeddedServer({ host: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS }, memory());
   await server.listen();
   client = new Client(`127.0.0.1:${server.port}`, credentials.createInsecure());
 });
@@ -70,7 +75,7 @@ describe("embedded server", () => {
     const { header } = (await put("a", "1")) as { header: Message };
     expect(header).toMatchObject({ cluster_id: server.clusterId, revision: "2", raft_term: "2" });
     expect(header.member_id).toMatch(/^[1-9]\d*$/);
-    const other = new EmbeddedServer({ host: "127.0.0.1", port: 0, autoCompactionRetention: 0 });
+    const other = new EmbeddedServer({ host: "127.0.0.1", port: 0, limits: DEFAULT_LIMITS }, memory());
     expect(other.clusterId).not.toBe(server.clusterId);
   });
 
@@ -201,7 +206,10 @@ describe("embedded server", () => {
   });
 
   test("a port that is taken is a clear error", async () => {
-    const second = new EmbeddedServer({ host: "127.0.0.1", port: server.port, autoCompactionRetention: 0 });
+    const second = new EmbeddedServer(
+      { host: "127.0.0.1", port: server.port, limits: DEFAULT_LIMITS },
+      memory(),
+    );
     await expect(second.listen()).rejects.toMatchObject({
       code: "PL_STORE_ADDRESS_IN_USE",
       message: expect.stringContaining(`127.0.0.1:${server.port}`) as string,
@@ -209,7 +217,7 @@ describe("embedded server", () => {
   });
 
   test("an address that this machine does not have is a clear error too", async () => {
-    const elsewhere = new EmbeddedServer({ host: "192.0.2.1", port: 0, autoCompactionRetention: 0 });
+    const elsewhere = new EmbeddedServer({ host: "192.0.2.1", port: 0, limits: DEFAULT_LIMITS }, memory());
     await expect(elsewhere.listen()).rejects.toMatchObject({ code: "PL_STORE_LISTEN" });
   });
 });

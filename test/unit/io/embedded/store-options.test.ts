@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseStoreOptions, STORE_USAGE } from "../../../../src/io/embedded/store-options.ts";
+import { DEFAULT_LIMITS, parseStoreOptions, STORE_USAGE } from "../../../../src/io/embedded/store-options.ts";
 
 function parsed(...argv: string[]) {
   const result = parseStoreOptions(argv);
@@ -19,20 +19,27 @@ describe("podloom store's options", () => {
       host: "127.0.0.1",
       port: 2379,
       data: undefined,
-      autoCompactionRetention: 10_000,
+      limits: DEFAULT_LIMITS,
+      tls: undefined,
       controlStdin: false,
     });
   });
 
   test("take what they are given", () => {
-    const argv = ["--listen", "127.168.56.9:0", "--data", "/x", "--ephemeral", "--control-stdin"];
+    const argv = ["--listen", "127.168.56.9:0", "--data", "/x", "--control-stdin", "--max-txn-ops", "9"];
     expect(parsed(...argv, "--auto-compaction-retention", "0")).toEqual({
       host: "127.168.56.9",
       port: 0,
       data: "/x",
-      autoCompactionRetention: 0,
+      limits: { ...DEFAULT_LIMITS, retention: { mode: "off" }, txnOpsMax: 9 },
+      tls: undefined,
       controlStdin: true,
     });
+    expect(parsed("--data", "/x", "--ephemeral").data).toBeUndefined();
+    const periodic = ["--auto-compaction-mode", "periodic", "--auto-compaction-retention"];
+    expect(parsed(...periodic, "1h30m").limits.retention).toEqual({ mode: "periodic", periodUs: 5_400e6 });
+    expect(parsed(...periodic, "2").limits.retention).toEqual({ mode: "periodic", periodUs: 7_200e6 });
+    expect(parsed(...periodic, "0").limits.retention).toEqual({ mode: "off" });
     expect(parsed("--listen", "[::1]:5")).toMatchObject({ host: "[::1]", port: 5 });
   });
 
@@ -59,7 +66,22 @@ describe("podloom store's options", () => {
   test("an unknown option, a stray word and a retention that is no number are named", () => {
     expect(refused("--frobnicate")).toContain("--frobnicate");
     expect(refused("now")).toContain("now");
+    expect(refused("--auto-compaction-mode", "hourly")).toContain("revision or periodic");
+    expect(refused("--quota-backend-bytes", "2GB")).toContain("--quota-backend-bytes must be a whole number");
     expect(refused("--auto-compaction-retention", "1h")).toContain("whole number");
+  });
+
+  test("TLS needs certificate and key; with a CA for the clients, other machines may reach it", () => {
+    expect(refused("--cert-file", "a")).toContain("both --cert-file and --key-file");
+    expect(refused("--trusted-ca-file", "a")).toContain("both --cert-file and --key-file");
+    expect(refused("--client-cert-auth")).toContain("needs --trusted-ca-file");
+    const tls = ["--cert-file", "c", "--key-file", "k"];
+    expect(refused(...tls, "--listen", "0.0.0.0:1")).toContain("--trusted-ca-file");
+    expect(parsed(...tls, "--trusted-ca-file", "ca", "--listen", "0.0.0.0:1").tls).toEqual({
+      certFile: "c",
+      keyFile: "k",
+      trustedCaFile: "ca",
+    });
   });
 
   test("help says that the contents live in memory", () => {

@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { SEC_US } from "../../../../src/base/time.ts";
 import { KEYSPACE_END } from "../../../../src/io/embedded/byte-key.ts";
 import { Refused } from "../../../../src/io/embedded/errors.ts";
+import type { Journal } from "../../../../src/io/embedded/journal/journal.ts";
+import type { JournalRecord } from "../../../../src/io/embedded/journal/record.ts";
 import { type Store, TICK_US } from "../../../../src/io/embedded/store.ts";
 import {
   bytes,
@@ -166,7 +168,7 @@ describe("leases", () => {
 
 describe("automatic compaction", () => {
   test("keeps the configured history, give or take one step, and frees the rest", () => {
-    const store = newStore({ retention: 100 });
+    const store = newStore({ retention: { mode: "revision", revisions: 100 } });
     for (let i = 0; i < 5000; i++) {
       store.put(putOf(`k${i % 7}`, String(i)));
       settle(store);
@@ -178,7 +180,7 @@ describe("automatic compaction", () => {
   });
 
   test("0 keeps everything", () => {
-    const store = newStore({ retention: 0 });
+    const store = newStore({ retention: { mode: "off" } });
     for (let i = 0; i < 3000; i++) store.put(putOf("k", String(i)));
     expect(text(store.range(rangeOf("k", undefined, { revision: 2 })).kvs[0])).toBe("0");
   });
@@ -193,3 +195,89 @@ test("a transaction that creates 128 keys on a lease is undone by that lease in 
   expect(store.revision).toBe(3);
   expect(store.range(rangeOf("\0", KEYSPACE_END)).count).toBe(0);
 });
+
+describe("compaction by time", () => {
+  test("keeps the history of the period, and comes as often as it is noted", () => {
+    const store = newStore({ retention: { mode: "periodic", periodUs: 100 * SEC_US } });
+    let now = 0;
+    for (let i = 0; i < 300; i++) {
+      now = run(store, now, now + SEC_US);
+      store.put(putOf("k", String(i)));
+      settle(store);
+      // One put a second: the history of the last 100 s, and at most a tenth of that beyond.
+      const kept = store.revision - store.mvcc.compactRevision;
+      if (i > 120) expect(kept).toBeGreaterThanOrEqual(100);
+      if (i > 120) expect(kept).toBeLessThanOrEqual(112);
+    }
+  });
+});
+
+describe("a full store", () => {
+  test("raises the alarm, refuses what grows, and serves the rest until it is disarmed", () => {
+    const store = newStore({ quotaBytes: 2000 });
+    store.resume(0, "77");
+    store.put(putOf("a", "x".repeat(1500)));
+    expect(() => store.put(putOf("b", "x".repeat(1500)))).toThrow(Refused.NO_SPACE.text);
+    expect(store.alarms.list()).toEqual([{ memberId: "77", alarm: 1 }]);
+    expect(() => store.put(putOf("b", "1"))).toThrow(Refused.NO_SPACE.text);
+    expect(() => store.txn(txnOf([], [putOf("b", "1")]))).toThrow(Refused.NO_SPACE.text);
+    expect(() => store.leaseGrant("1", 60, 0)).toThrow(Refused.NO_SPACE.text);
+    expect(store.txn(txnOf([], [rangeOf("a")])).replies).toHaveLength(1);
+    expect(store.deleteRange(deleteOf("a")).deleted).toBe(1);
+    store.compact(store.revision);
+    settle(store);
+    expect(() => store.put(putOf("b", "1"))).toThrow(Refused.NO_SPACE.text);
+    expect(store.setAlarm("77", 1, false)).toEqual([{ memberId: "77", alarm: 1 }]);
+    store.put(putOf("b", "1"));
+  });
+});
+
+describe("the journal", () => {
+  test("holds back replies' events until it has them, and a compaction does not overtake them", () => {
+    const journal = new SlowJournal();
+    const store = newStore({ journal, retention: { mode: "revision", revisions: 1 } });
+    const sink = new TestSink();
+    store.hub.open(sink).create(watchOf("\0", KEYSPACE_END));
+    for (let i = 0; i < 2000; i++) store.put(putOf("k", String(i)));
+    expect(sink.events()).toEqual([]);
+    expect(store.mvcc.compactRevision).toBe(-1);
+    expect(store.hub.revision).toBe(1);
+    journal.finish();
+    expect(sink.events()).toHaveLength(2000);
+    expect(store.hub.revision).toBe(2001);
+    expect(store.mvcc.compactRevision).toBeGreaterThan(900);
+  });
+
+  test("a lease and all its keys end in one record", () => {
+    const journal = new SlowJournal();
+    const store = newStore({ journal });
+    store.leaseGrant("5", 2, 0);
+    store.put(putOf("a", "1", { lease: "5" }));
+    store.put(putOf("b", "1", { lease: "5" }));
+    run(store, 0, 2 * SEC_US);
+    expect(journal.records.at(-1)).toMatchObject({ t: "revoke", id: "5", revision: 4 });
+    expect(store.leaseRecord).toBe(4);
+  });
+});
+
+/** A disk that is done when it is told. */
+class SlowJournal implements Journal {
+  readonly records: JournalRecord[] = [];
+  readonly #waiting: (() => void)[] = [];
+
+  get last(): number {
+    return this.records.length;
+  }
+
+  append(record: JournalRecord): number {
+    return this.records.push(record);
+  }
+
+  whenDurable(then: () => void): void {
+    this.#waiting.push(then);
+  }
+
+  finish(): void {
+    for (const then of this.#waiting.splice(0)) then();
+  }
+}

@@ -275,7 +275,7 @@ describe("a slow client", () => {
   });
 
   test("is canceled when the compaction overtakes it", () => {
-    const store = newStore({ retention: 1000 });
+    const store = newStore({ retention: { mode: "revision", revisions: 1000 } });
     const { sink, stream } = open(store, watchOf("k"));
     sink.room = 1;
     for (let i = 0; i < 5000; i++) store.put(putOf("k", String(i)));
