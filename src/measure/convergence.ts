@@ -4,7 +4,7 @@ import type { NodeState } from "../io/ipc/protocol.ts";
 
 /** What to do about a lab that is `hopeless`. */
 export const POD_REMEDY =
-  "Give the pod an address of its node's subnet that no other pod has; the node's log says which subnet it got, and why.";
+  "Give the pod an address that no other has, of its node's subnet (Calico: of an enabled IPPool, and there must be one that is not used up); the node's log says which, and why.";
 
 /** One node in a look. */
 export interface NodeView {
