@@ -23,6 +23,16 @@ export default defineConfig({
         },
       },
       {
+        // Real processes that are cut, frozen and killed for a while: in CI only.
+        extends: true,
+        test: {
+          name: "torture",
+          include: ["test/torture/**/*.test.ts"],
+          fileParallelism: false,
+          testTimeout: 60_000,
+        },
+      },
+      {
         extends: true,
         test: {
           name: "interop",

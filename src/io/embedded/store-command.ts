@@ -145,7 +145,10 @@ async function restore(files: DataFiles): Promise<number> {
   try {
     await writeSnapshot(files, 1, records);
   } catch (cause) {
-    throw new PodloomError("PL_STORE_DATA", `cannot write to ${files.path}: ${messageOf(cause)}`, { cause });
+    throw new PodloomError("PL_STORE_DATA", `cannot write to ${files.path}: ${messageOf(cause)}`, {
+      remedy: "Name a folder that you may write to, on a disk that has room.",
+      cause,
+    });
   }
   await print(`restored ${parsed.versions.length} versions, revision ${parsed.revision}, as a new cluster\n`);
   return Exit.DONE;
