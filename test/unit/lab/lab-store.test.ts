@@ -103,7 +103,7 @@ test("that is stopped while it is being started again leaves no process", async 
   opened.child?.signal("SIGKILL");
   await vi.waitUntil(() => ends.length === 1);
   // Past the pause and before it can be ready.
-  await new Promise((resolve) => setTimeout(resolve, 30));
+  await vi.waitUntil(() => opened.child?.pid !== undefined && opened.child.pid !== pid, { interval: 1 });
   expect(opened.describe().pid).toBeUndefined();
   expect(await opened.stop(3000)).toBe(false);
   expect(opened.child?.pid).not.toBe(pid);
