@@ -42,7 +42,7 @@ async function open(): Promise<LabStore> {
   }`;
   writeFileSync(
     script,
-    `import { existsSync } from "node:fs";\n${sick}\nawait import(${JSON.stringify(STORE)});\n`,
+    `import { appendFileSync, existsSync } from "node:fs";\nappendFileSync(${JSON.stringify(join(root, "started"))}, ".");\n${sick}\nawait import(${JSON.stringify(STORE)});\n`,
   );
   store = await LabStore.open({
     lab: { store: { kind: "embedded" }, etcdPrefix: "/net", networkJson: "{}" } as unknown as Lab,
@@ -103,7 +103,7 @@ test("that is stopped while it is being started again leaves no process", async 
   opened.child?.signal("SIGKILL");
   await vi.waitUntil(() => ends.length === 1);
   // Past the pause and before it can be ready.
-  await vi.waitUntil(() => opened.child?.pid !== undefined && opened.child.pid !== pid, { interval: 1 });
+  await vi.waitUntil(() => readFileSync(join(root, "started"), "utf8").length === 2, { interval: 1 });
   expect(opened.describe().pid).toBeUndefined();
   expect(await opened.stop(3000)).toBe(false);
   expect(opened.child?.pid).not.toBe(pid);
