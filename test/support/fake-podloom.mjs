@@ -57,6 +57,8 @@ function answer(request, behaviour, name, life) {
       ]);
       return;
     case "exec":
+      // `exit N`: it dies, at the moment that the test chose.
+      if (request.args.argv[0] === "exit") process.exit(Number(request.args.argv[1]));
       request.chunk("stdout", `${request.args.pod}: ${request.args.argv.join(" ")}\n`);
       request.chunk("stderr", "warned\n");
       request.onInterrupt = () => request.done({ exitCode: 130 });

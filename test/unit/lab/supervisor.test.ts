@@ -159,10 +159,12 @@ describe("a node", () => {
   });
 
   test("that was ready once and then dies for good leaves the others alone", async () => {
-    const supervisor = await fake.start(
-      { node2: { exitCode: 1, afterMs: 400 } },
-      { restart: { policy: "never" } },
-    );
+    const supervisor = await fake.start({}, { restart: { policy: "never" } });
+    // Before all are ready, its death would be the lab's.
+    await fake.until("ready", allReady(supervisor));
+    const client = await LabClient.connect(findLab(fake.env, "fake"));
+    const death = client.exec({ target: { t: "node", node: "node2" }, argv: ["exit", "1"] }, undefined).done;
+    await expect(death).rejects.toThrow();
     await fake.until("the end of node2", () => supervisor.node("node2")?.status === "dead");
     expect(await supervisor.status(false)).toMatchObject({
       nodes: [
@@ -171,7 +173,6 @@ describe("a node", () => {
         { status: "running" },
       ],
     });
-    const client = await LabClient.connect(findLab(fake.env, "fake"));
     const { rows } = await client.ask("get", { noun: "nodes" });
     expect(rows[1]).toMatchObject({ name: "node2", status: "Dead", reason: "exit code 1" });
     expect((await client.ask("get", { noun: "routes" })).missing).toEqual([
