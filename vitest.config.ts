@@ -1,5 +1,7 @@
 import { defineConfig } from "vitest/config";
 
+const PURE = "test/unit/{base,wire,stack,tunnel,routing,control,agent,console}/**/*.test.ts";
+
 // `npm test` runs what needs no root, no network and no Debian package; `test:interop` and `test:e2e` name the rest.
 export default defineConfig({
   test: {
@@ -9,7 +11,17 @@ export default defineConfig({
     maxWorkers: 4,
     testTimeout: 20_000,
     projects: [
-      { extends: true, test: { name: "unit", include: ["test/{unit,property,vectors,sim}/**/*.test.ts"] } },
+      {
+        // The rooms without Node: no process, file or module to fake, so nothing that a test could leave to the next one. Loading a
+        // thousand modules once a worker, not once a file, saves a third of the time.
+        extends: true,
+        test: {
+          name: "pure",
+          include: [PURE, "test/{property,vectors,sim}/**/*.test.ts"],
+          isolate: false,
+        },
+      },
+      { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"], exclude: [PURE] } },
       {
         extends: true,
         test: { name: "fuzz", include: ["test/fuzz/**/*.test.ts"], testTimeout: 900_000 },

@@ -10,8 +10,7 @@ import type { VxlanDevice } from "../../src/tunnel/vxlan.ts";
 import { SimCluster, type SimNode } from "../support/sim-cluster.ts";
 
 const NODES = 20;
-/** In CI more of them than when a person waits. */
-const SEEDS = Number(process.env.PODLOOM_SIM_SEEDS ?? 40);
+const SEEDS = Number(process.env.PODLOOM_SIM_SEEDS ?? 200);
 /** A third of a second of work each; a machine with other work takes longer. */
 const PATIENCE_MS = 60_000 + 1000 * SEEDS;
 const PREFIX = "/coreos.com/network/subnets/";

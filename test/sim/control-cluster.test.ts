@@ -13,8 +13,7 @@ import { FakeStore } from "../support/fake-store.ts";
 import { PREFIX, runUntil, SubnetNode } from "../support/subnet-node.ts";
 
 const NODES = 20;
-/** In CI more of them than when a person waits. */
-const SEEDS = Number(process.env["PODLOOM_SIM_SEEDS"] ?? 40);
+const SEEDS = Number(process.env["PODLOOM_SIM_SEEDS"] ?? 200);
 const FAULTS_END: Instant = 24 * SEC_US;
 const QUIET_END: Instant = 45 * SEC_US;
 /** A machine with other work takes longer. */
