@@ -1,5 +1,5 @@
 // The store of a lab, whichever it is: started or reached, configured, watched, started again when it dies.
-
+import { setTimeout } from "node:timers/promises";
 import { type EtcdTransport, StoreError } from "../io/etcd/etcd-transport.ts";
 import { Etcd3Transport } from "../io/etcd/etcd3-transport.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
@@ -45,11 +45,10 @@ export class LabStore {
   readonly #network: StoreNetwork;
   readonly #context: StoreContext | undefined;
   readonly #ports: StorePorts | undefined;
+  /** The newest process: one that is being started, too, so that no end of ours leaves it behind. */
   #child: Child | undefined;
-  /** A restart that is under way. */
-  #starting: Promise<unknown> | undefined;
   #restarts = 0;
-  #stopping = false;
+  readonly #stopped = new AbortController();
 
   private constructor(
     options: LabStoreOptions,
@@ -117,18 +116,20 @@ export class LabStore {
     }
   }
 
-  /** Ends the connection, and the process if it is ours. Answers whether that had to be killed. */
+  /** Ends the connection, and the process if it is ours, ready or not. Answers whether that had to be killed. */
   async stop(deadlineMs: number): Promise<boolean> {
-    this.#stopping = true;
+    this.#stopped.abort();
     await this.#transport.close();
-    // One that is just being started again would outlive us and make its folder anew.
-    await atMost(deadlineMs, this.#starting);
     return this.#child === undefined ? false : stopStore(this.#child, deadlineMs);
   }
 
   kill(): void {
-    this.#stopping = true;
+    this.#stopped.abort();
     this.#child?.signal("SIGKILL");
+  }
+
+  get #stopping(): boolean {
+    return this.#stopped.signal.aborted;
   }
 
   #watch(child: Child): void {
@@ -150,13 +151,11 @@ export class LabStore {
     }
     this.#restarts = decision.restarts;
     this.#options.onEnded(exit);
-    await new Promise((resolve) => setTimeout(resolve, decision.afterMs));
-    if (this.#stopping) return;
-    const starting = startStoreOn(this.#context as StoreContext, this.#ports as StorePorts);
-    this.#starting = starting;
-    const started = await starting;
-    this.#starting = undefined;
-    if (started.ok) this.#child = started.value;
+    if (!(await pause(decision.afterMs, this.#stopped.signal))) return;
+    const spawned = (child: Child): void => {
+      this.#child = child;
+    };
+    const started = await startStoreOn(this.#context as StoreContext, this.#ports as StorePorts, spawned);
     if (this.#stopping) return;
     if (!started.ok) {
       void this.#restart(started.error);
@@ -189,14 +188,14 @@ export class LabStore {
   }
 }
 
-/** Waits for `work`, but no longer than that. */
-async function atMost(ms: number, work: Promise<unknown> | undefined): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([work, late]);
-  clearTimeout(timer);
+/** False when it was cut short. */
+async function pause(ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await setTimeout(ms, undefined, { signal });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function describeKind(kind: StoreStatus["kind"], version: string): string {

@@ -58,12 +58,13 @@ export async function startStore(
 }
 
 /**
- * Starts the store on ports that are its own: what happens after it has died, too. The error is how it ended, or why it
- * never ran.
+ * Starts the store on ports that are its own: what happens after it has died, too. `onSpawned` has the process before it
+ * answers, for whoever must be able to end it. The error is how it ended, or why it never ran.
  */
 export async function startStoreOn(
   context: StoreContext,
   ports: StorePorts,
+  onSpawned?: (child: Child) => void,
 ): Promise<Result<Child, ChildExit>> {
   let child: Child;
   try {
@@ -71,6 +72,7 @@ export async function startStoreOn(
   } catch (thrown) {
     return err(failedStart(thrown));
   }
+  onSpawned?.(child);
   const ready = context.kind === "embedded" ? child.firstLine.then(() => true) : poll(context, child, ports);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<"late">((resolve) => {
