@@ -24,6 +24,13 @@ export interface PodSpec {
 
 export type AgentPhase = "starting" | "acquiring" | "ready" | "fenced" | "stopping";
 
+/** What became of a request for a pod. */
+export interface PodAnswer {
+  readonly result: Result<PodRow, string>;
+  /** It failed for a reason that says nothing of the pod: the store did not answer. The same request may be made again. */
+  readonly passing?: boolean;
+}
+
 export type AgentOutput =
   | { readonly t: "op"; readonly op: StoreOp }
   /** Open a UDP socket on this port of an address of the node's, then call `portOpened` or `portFailed`. */
@@ -38,7 +45,7 @@ export type AgentOutput =
   /** End the speaker, telling the neighbours unless `silent`. */
   | { readonly t: "bgpStop"; readonly silent: boolean }
   /** Ends a request of `podAdd` or `podDel`: the pod as it is, or was; or why not. */
-  | { readonly t: "podDone"; readonly request: number; readonly result: Result<PodRow, string> }
+  | ({ readonly t: "podDone"; readonly request: number } & PodAnswer)
   | { readonly t: "putFile"; readonly path: string; readonly text: string }
   | { readonly t: "delFile"; readonly path: string }
   /** Something that `state()` shows has changed. */

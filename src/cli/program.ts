@@ -256,11 +256,13 @@ function addVerify(program: Command, cx: CommandContext, run: Run): void {
     .description("ping every ordered pair of pods; beyond 2,000 pairs a sample of them")
     .option("--count <n>", "pings a pair; losses count all, RTTs all but the first reply", "5")
     .option("--seed <n>", "seed of the sample", "1")
+    .option("--all-pairs", "no sample, however many pairs there are")
     .option("-o, --output <format>", "table or json", "table")
     .option(LAB_FLAG, LAB_TEXT)
-    .action((options: { count: string; seed: string; output: string; lab?: string }) => {
+    .action((options: { count: string; seed: string; allPairs?: true; output: string; lab?: string }) => {
       const flags = {
         lab: options.lab,
+        allPairs: options.allPairs ?? false,
         count: readWhole("--count", options.count, 1, 1000),
         seed: readWhole("--seed", options.seed, 0, 999_999_999),
         format: readFormat(options.output, ["table", "json"]) as "table" | "json",

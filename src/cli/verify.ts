@@ -12,10 +12,12 @@ export interface VerifyFlags {
   readonly lab: string | undefined;
   readonly count: number;
   readonly seed: number;
+  /** Take no sample, however many pairs there are. */
+  readonly allPairs: boolean;
   readonly format: "table" | "json";
 }
 
-/** `podloom verify`: pings every ordered pair. Answers the exit code: 1 on any loss. */
+/** `podloom verify`: pings every ordered pair, or a sample of them. Answers the exit code: 1 on any loss. */
 export function verify(flags: VerifyFlags, cx: CommandContext): Promise<number> {
   return withLab(flags.lab, cx, async (client) => {
     const progress = new Progress(cx.terminal);
@@ -29,6 +31,7 @@ export function verify(flags: VerifyFlags, cx: CommandContext): Promise<number> 
         ...REACHABILITY_DEFAULTS,
         count: flags.count,
         seed: flags.seed,
+        ...(flags.allPairs ? { pairsMax: Number.POSITIVE_INFINITY } : {}),
         signal: abort.signal,
         onProgress: (done, pairs) => progress.update(`${done}/${pairs} ordered pod pairs`),
       });

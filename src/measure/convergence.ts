@@ -107,7 +107,7 @@ function missingPods(node: NodeView): string[] {
   return node.pods.filter((pod) => node.state?.pods.includes(pod) !== true);
 }
 
-/** A pod that could not be attached is not tried again. */
+/** A pod that could not be attached is not tried again, unless the reason was a passing one, which is not told here. */
 function describeFailedPod(node: NodeView): string | undefined {
   const missing = missingPods(node);
   const failed = node.state?.failedPods.find(({ name }) => missing.includes(name));

@@ -1,13 +1,11 @@
 // The only place where time, sockets and logic meet. One input in, run the stack, drain what it asks for, then wait for the
 // next input or the one timer. Everything that decides is in the agent; this file only carries out.
 
-import type { AgentOutput, PodSpec } from "../agent/agent-messages.ts";
+import type { AgentOutput, PodAnswer, PodSpec } from "../agent/agent-messages.ts";
 import type { NodeAgent } from "../agent/node-agent.ts";
 import { formatIpv4, type Ipv4Addr } from "../base/ipv4-addr.ts";
-import type { Result } from "../base/result.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Instant, NEVER } from "../base/time.ts";
-import type { PodRow } from "../control/inspect.ts";
 import type { Clock } from "../io/clock.ts";
 import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
 import { StoreDriver } from "../io/etcd/store-driver.ts";
@@ -19,6 +17,7 @@ import type { NodeConfig } from "./config.ts";
 import { NodeSockets } from "./node-sockets.ts";
 import { PodWishes } from "./pod-wishes.ts";
 import type { StateFolder } from "./state-folder.ts";
+import { StateTeller } from "./state-teller.ts";
 
 /** Packets that one turn of the event loop may move before sockets and timers have their say again. */
 const TURN_PACKETS_MAX = 256;
@@ -72,7 +71,7 @@ export class NodeDriver {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly pods: PodWishes;
-  /** Told of every change of the node's state, at most once a turn. */
+  /** Told of every change of the node's state, several at once where they come fast. */
   onState: (state: NodeState) => void = () => {};
   readonly startedAtMs = Date.now();
   /** Settles when the node has ended and everything is closed. Never rejects. */
@@ -80,6 +79,7 @@ export class NodeDriver {
   readonly #logger: Logger;
   readonly #store: StoreDriver | undefined;
   readonly #sockets: NodeSockets;
+  readonly #teller: StateTeller;
   readonly #tasks = new Set<Task>();
   readonly #turnNow = (): void => this.#turn();
   #started = false;
@@ -92,7 +92,7 @@ export class NodeDriver {
   /** The operational error behind an exit that the agent will announce. */
   #failure: PodloomError | undefined;
   /** Who waits for a pod to be attached or taken away, by the number of the request. */
-  readonly #podRequests = new Map<number, (result: Result<PodRow, string>) => void>();
+  readonly #podRequests = new Map<number, (answer: PodAnswer) => void>();
   #podRequest = 0;
   #end: NodeEnd | undefined;
   #resolveEnded: (end: NodeEnd) => void = () => {};
@@ -105,10 +105,14 @@ export class NodeDriver {
     this.folder = deps.folder;
     this.#logger = deps.logger;
     const carriers = new CarrierMap(config.address, config.carrier);
-    this.pods = new PodWishes(config.pods, deps.logger, () => {
+    this.pods = new PodWishes(config.pods, deps.rng, deps.logger, () => {
       this.#stateChanged = true;
       this.#arm();
     });
+    this.#teller = new StateTeller(
+      () => this.state(),
+      (state) => this.onState(state),
+    );
     this.#store =
       deps.transport === undefined
         ? undefined
@@ -157,19 +161,17 @@ export class NodeDriver {
   }
 
   /** Attaches a pod. Never rejects; a node that ends leaves it unanswered. */
-  podAdd(spec: PodSpec): Promise<Result<PodRow, string>> {
+  podAdd(spec: PodSpec): Promise<PodAnswer> {
     return this.#askForPod((agent, request, now) => agent.podAdd(request, spec, now));
   }
 
   /** Takes a pod away, what runs in it first. */
-  podDel(name: string): Promise<Result<PodRow, string>> {
+  podDel(name: string): Promise<PodAnswer> {
     this.cancelTasks(name, `pod ${name} was deleted`);
     return this.#askForPod((agent, request, now) => agent.podDel(request, name, now));
   }
 
-  #askForPod(
-    ask: (agent: NodeAgent, request: number, now: Instant) => void,
-  ): Promise<Result<PodRow, string>> {
+  #askForPod(ask: (agent: NodeAgent, request: number, now: Instant) => void): Promise<PodAnswer> {
     const request = ++this.#podRequest;
     return new Promise((resolve) => {
       this.#podRequests.set(request, resolve);
@@ -316,7 +318,7 @@ export class NodeDriver {
         this.#sockets.stopBgp(output.silent);
         return;
       case "podDone":
-        this.#podRequests.get(output.request)?.(output.result);
+        this.#podRequests.get(output.request)?.(output);
         this.#podRequests.delete(output.request);
         return;
       case "putFile":
@@ -348,7 +350,7 @@ export class NodeDriver {
   #tellState(): void {
     this.#stateChanged = false;
     if (this.pods.waiting && this.agent.takesPods) this.pods.attach((wish) => this.podAdd(wish));
-    this.onState(this.state());
+    this.#teller.change();
   }
 
   /** Packets to `dst` are lost from now on: say which leases those are. */
@@ -364,6 +366,8 @@ export class NodeDriver {
     this.#end = end;
     clearTimeout(this.#timer);
     clearTimeout(this.#stopTimer);
+    this.pods.stop();
+    this.#teller.close();
     for (const task of [...this.#tasks]) task.cancel("the node is stopping");
     void this.#close().then((inTime) => {
       this.#countBuffers(inTime);

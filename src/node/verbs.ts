@@ -60,15 +60,15 @@ const VERBS: Readonly<Record<string, Verb>> = {
     const args: PodAddArgs = read(PodAddShape, request);
     const { name, namespace } = args;
     const ip = args.ip === undefined ? undefined : address(args.ip);
-    void driver.podAdd({ name, ip, namespace }).then((added) => {
-      if (added.ok) driver.pods.forget(name);
-      settle(request, added, "PL_POD_REFUSED", POD_REFUSED_REMEDY);
+    void driver.podAdd({ name, ip, namespace }).then(({ result }) => {
+      if (result.ok) driver.pods.forget(name);
+      settle(request, result, "PL_POD_REFUSED", POD_REFUSED_REMEDY);
     });
   },
   "pod-del": (request, driver) => {
     const { name }: PodDelArgs = read(PodDelShape, request);
-    void driver.podDel(name).then((deleted) => {
-      settle(request, deleted, "PL_POD_UNKNOWN", POD_UNKNOWN_REMEDY);
+    void driver.podDel(name).then(({ result }) => {
+      settle(request, result, "PL_POD_UNKNOWN", POD_UNKNOWN_REMEDY);
     });
   },
   exec,

@@ -25,7 +25,7 @@ import type { NodeStatusRow } from "./bird/node-status.ts";
 import { Bootstrap } from "./bootstrap.ts";
 import { inspectCalico } from "./calico-inspect.ts";
 import { CalicoStore, type CalicoStoreOutput } from "./calico-store.ts";
-import type { CniOutput } from "./cni-messages.ts";
+import type { CniOutput, CniWriteError } from "./cni-messages.ts";
 import { CniPlugin } from "./cni-plugin.ts";
 import { type CalicoVersion, Felix } from "./felix/felix.ts";
 import { attributeAt, type TunnelKind } from "./felix/tunnel-addresses.ts";
@@ -76,6 +76,8 @@ export class CalicoAgent extends NodeAgent {
   /** Is it known whether the process may send IP protocol 4? */
   #rawAnswered = false;
   #toldReachable = -1;
+  /** The store has said something that has not been acted on: events that come together are acted on together. */
+  #heard = false;
 
   constructor(config: CalicoAgentConfig, deps: CalicoAgentDeps) {
     super(config, deps);
@@ -167,22 +169,24 @@ export class CalicoAgent extends NodeAgent {
   override handle(event: StoreEvent, now: Instant): void {
     if (this.exited) return;
     this.#store.handle(event, now);
-    this.#advance(now);
+    this.#heard = true;
   }
 
   override run(now: Instant, budget: number): boolean {
     if (this.exited) return false;
-    if (this.#deadline() <= now) {
+    const due = this.#deadline() <= now;
+    if (due) {
       this.#store.tick(now);
       this.#felix.tick(now);
       this.#cni.tick(now);
-      this.#advance(now);
     }
+    if (due || this.#heard) this.#advance(now);
     return this.stack.run(now, budget);
   }
 
   override nextDeadline(): Instant {
-    return this.exited ? NEVER : Math.min(this.#deadline(), this.stack.nextDeadline());
+    if (this.exited) return NEVER;
+    return this.#heard ? 0 : Math.min(this.#deadline(), this.stack.nextDeadline());
   }
 
   override portOpened(port: number, underlay: Underlay, now: Instant): DatagramReceiver {
@@ -314,6 +318,7 @@ export class CalicoAgent extends NodeAgent {
 
   /** Takes in what the store has said, then does what it comes to, until nobody has anything more to ask. */
   #advance(now: Instant): void {
+    this.#heard = false;
     this.#drainStore(now);
     if (this.#store.isInSync && !this.exited) {
       this.#bootstrap.work(now);
@@ -410,7 +415,7 @@ export class CalicoAgent extends NodeAgent {
     }
     this.#cniWrites.delete(request);
     const absent = outcome.t === "refused" && outcome.code === "doesNotExist";
-    const error = outcome.t === "refused" && !absent ? outcome.message : undefined;
+    const error = outcome.t === "refused" && !absent ? writeError(outcome) : undefined;
     this.#cni.handle({ t: "written", task, error }, now);
   }
 
@@ -433,7 +438,7 @@ export class CalicoAgent extends NodeAgent {
         return;
       }
       case "done":
-        this.emit({ t: "podDone", request: output.request, result: output.result });
+        this.emit({ ...output, t: "podDone" });
         this.#felix.completeDeferredWork(now);
         this.emitState();
         return;
@@ -536,4 +541,8 @@ export class CalicoAgent extends NodeAgent {
       },
     });
   }
+}
+
+function writeError({ code, message }: ResourceOutcome & { readonly t: "refused" }): CniWriteError {
+  return { message, passing: code === "unavailable" || code === "updateConflict" };
 }

@@ -24,7 +24,7 @@ export interface CalicoView {
 
 export function inspectCalico<N extends InspectNoun>(noun: N, view: CalicoView): readonly InspectRows[N][] {
   const { name, underlay, stack, host, felix, speaker, state, ageUs, now } = view;
-  const bgp = bgpTotals(speaker, now);
+  const bgp = bgpTotals(speaker);
   const readers: { readonly [K in InspectNoun]: () => readonly InspectRows[K][] } = {
     nodes: () => [
       inspectNode(state, {

@@ -11,7 +11,7 @@ import type { IpamAnswer } from "../../control/calico/ipam/ipam-messages.ts";
 import { Backoff } from "../../control/datastore/backoff.ts";
 import type { PodRow } from "../../control/inspect.ts";
 import type { PodSpec } from "../agent-messages.ts";
-import type { CniAnswer, CniOutput } from "./cni-messages.ts";
+import type { CniAnswer, CniOutput, CniWriteError } from "./cni-messages.ts";
 import type { CniStep, CniTask } from "./cni-task.ts";
 import type { EndpointManager } from "./felix/endpoint-manager.ts";
 import { podEndpoint, podEndpointName, podHandle } from "./pod-endpoint.ts";
@@ -96,7 +96,7 @@ export class CniPlugin {
   /** CNI ADD. */
   add(request: number, spec: PodSpec, now: Instant): void {
     const { name: pod, namespace = NAMESPACE } = spec;
-    if (this.#leftovers.has(pod) && !this.#queued.has(pod)) {
+    if ((this.#leftovers.has(pod) || this.#isUndone(pod)) && !this.#queued.has(pod)) {
       this.#queued.set(pod, { request, spec });
       return;
     }
@@ -249,6 +249,11 @@ export class CniPlugin {
     }
     if (task.step === "assigning") {
       const [addr] = addrs;
+      if (error !== undefined && PASSING.has(error.code)) {
+        // Nobody knows whether an address was given: what the handle has is given back.
+        this.#undo(task, { message: error.message, passing: true });
+        return;
+      }
       if (addr === undefined) {
         this.#outputs.push({ t: "delFile", path: podRecordPath(task.pod) });
         this.#end(task, err(error?.message ?? "IPAM gave no address"));
@@ -270,7 +275,7 @@ export class CniPlugin {
     this.#forget(task, now);
   }
 
-  #onWritten(task: CniTask, error: string | undefined, now: Instant): void {
+  #onWritten(task: CniTask, error: CniWriteError | undefined, now: Instant): void {
     if (task.step === "writing") {
       if (error === undefined) this.#attach(task, now);
       else this.#undo(task, error);
@@ -279,11 +284,11 @@ export class CniPlugin {
     if (task.step === "rewriting") {
       if (this.#records.get(task.pod)?.deleting === true) this.#delEndpoint(task);
       else if (error === undefined) this.#tasks.delete(task.id);
-      else this.#reclaimLater(task, error, now);
+      else this.#reclaimLater(task, error.message, now);
       return;
     }
     if (error !== undefined) {
-      this.#retry(task, `its endpoint: ${error}`, now);
+      this.#retry(task, `its endpoint: ${error.message}`, now);
       return;
     }
     task.step = task.failure === undefined ? "releasing" : "undoing";
@@ -296,7 +301,7 @@ export class CniPlugin {
     const record: PodRecord = { pod, namespace, containerId, addr, mac, deleting: false };
     const added = this.#options.endpoints.add(record, this.#options.podMtuBytes(), now);
     if (!added.ok) {
-      this.#undo(task, added.error);
+      this.#undo(task, { message: added.error, passing: false });
       return;
     }
     this.#keep(record);
@@ -304,9 +309,15 @@ export class CniPlugin {
   }
 
   /** Gives back what was taken for a pod that could not be attached. */
-  #undo(task: CniTask, failure: string): void {
-    task.failure = failure;
+  #undo(task: CniTask, { message, passing }: CniWriteError): void {
+    task.failure = message;
+    task.passing = passing;
     this.#delEndpoint(task);
+  }
+
+  /** Is what was taken for an attempt at it being given back? */
+  #isUndone(pod: string): boolean {
+    return [...this.#tasks.values()].some((task) => task.pod === pod && task.failure !== undefined);
   }
 
   #release(record: PodRecord, request: number | undefined, row: PodRow | undefined): void {
@@ -329,18 +340,16 @@ export class CniPlugin {
     task.retryAt = now + RETRY_FIRST_US + task.backoff.next(0);
     const message = `pod ${task.pod} is gone, but not ${why}`;
     this.#log("warn", message);
-    this.#answer(task, err(`${message}; it will be tried again`));
+    // Who wanted the pod attached learns why it is not.
+    this.#answer(task, err(task.failure ?? `${message}; it will be tried again`));
   }
 
   #forget(task: CniTask, now: Instant): void {
     const { pod, failure, row } = task;
     this.#outputs.push({ t: "delFile", path: podRecordPath(pod) });
-    if (failure !== undefined) {
-      this.#end(task, err(failure));
-      return;
-    }
     this.#records.delete(pod);
-    this.#end(task, row === undefined ? err(`pod "${pod}" was not attached`) : { ok: true, value: row });
+    if (failure !== undefined) this.#end(task, err(failure));
+    else this.#end(task, row === undefined ? err(`pod "${pod}" was not attached`) : { ok: true, value: row });
     this.#leftovers.delete(pod);
     const queued = this.#queued.get(pod);
     if (queued === undefined) return;
@@ -358,7 +367,8 @@ export class CniPlugin {
       if (!result.ok && task.step === "assigning") this.#log("error", `pod ${task.pod}: ${result.error}`);
       return;
     }
-    this.#outputs.push({ t: "done", request: task.request, result });
+    const { request, passing } = task;
+    this.#outputs.push({ t: "done", request, result, ...(passing ? { passing } : {}) });
     task.request = undefined;
   }
 
@@ -390,6 +400,7 @@ export class CniPlugin {
       step,
       addr: 0,
       failure: undefined,
+      passing: false,
       row: undefined,
       backoff,
       retryAt: NEVER,

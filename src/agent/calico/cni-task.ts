@@ -29,6 +29,8 @@ export interface CniTask {
   addr: Ipv4Addr;
   /** Why the pod is not attached after all. */
   failure: string | undefined;
+  /** That reason is a passing one. */
+  passing: boolean;
   /** The pod as it was, for the answer to `del`. */
   row: PodRow | undefined;
   readonly backoff: Backoff;

@@ -1,7 +1,7 @@
 // Keeps the node's own resource as it should be: written when it is not, one write at a time, again when one fails. Once it has been
 // there and somebody deletes it, it stays deleted: that is how a node is taken out of a cluster.
 import { type Instant, NEVER, SEC_US } from "../../base/time.ts";
-import { type OwnNodeFacts, ownNode } from "../../control/calico/own-node.ts";
+import { type OwnNodeFacts, ownNode, sameFacts } from "../../control/calico/own-node.ts";
 import type { ResourceOutcome, ResourceRequest } from "../../control/calico/resource-messages.ts";
 import type { NodeResource } from "../../control/calico/resources.ts";
 
@@ -20,6 +20,8 @@ export class OwnNodeWriter {
   #writing: number | undefined;
   #retryAt: Instant = NEVER;
   #wasThere = false;
+  /** What {@link isTold} answers, until what it depends on changes. */
+  #told: boolean | undefined;
 
   constructor(options: OwnNodeWriterOptions) {
     this.#options = options;
@@ -37,20 +39,21 @@ export class OwnNodeWriter {
 
   /** Does the store say of this node what it should? */
   get isTold(): boolean {
-    return (
-      this.#facts !== undefined &&
-      this.#current !== undefined &&
-      ownNode(this.#current, this.#facts) === undefined
-    );
+    if (this.#facts === undefined || this.#current === undefined) return false;
+    this.#told ??= ownNode(this.#current, this.#facts) === undefined;
+    return this.#told;
   }
 
   onUpdate(current: NodeResource | undefined): void {
     this.#current = current;
+    this.#told = undefined;
     if (current !== undefined) this.#wasThere = true;
   }
 
   setFacts(facts: OwnNodeFacts): void {
+    if (this.#facts !== undefined && sameFacts(this.#facts, facts)) return;
     this.#facts = facts;
+    this.#told = undefined;
   }
 
   /** Writes if that is due. */

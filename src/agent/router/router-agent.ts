@@ -194,7 +194,7 @@ export class RouterAgent extends NodeAgent {
   override inspect<N extends InspectNoun>(noun: N, now: Instant): readonly InspectRows[N][] {
     const { name } = this.#config;
     const speaker = this.#bgp?.speaker;
-    const bgp = speaker === undefined ? undefined : bgpTotals(speaker, now);
+    const bgp = speaker === undefined ? undefined : bgpTotals(speaker);
     const readers: { readonly [K in InspectNoun]: () => readonly InspectRows[K][] } = {
       nodes: () => [
         inspectNode(this.state(), {

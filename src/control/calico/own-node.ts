@@ -16,6 +16,17 @@ export interface OwnNodeFacts {
   readonly ipipCarriers: readonly string[] | undefined;
 }
 
+export function sameFacts(a: OwnNodeFacts, b: OwnNodeFacts): boolean {
+  return (
+    a.name === b.name &&
+    a.addr === b.addr &&
+    a.len === b.len &&
+    a.ipipTunnelAddr === b.ipipTunnelAddr &&
+    a.vxlanTunnelAddr === b.vxlanTunnelAddr &&
+    a.ipipCarriers?.join() === b.ipipCarriers?.join()
+  );
+}
+
 /** The resource as it should be; undefined: `current` says all that, and nothing else. */
 export function ownNode(current: NodeResource | undefined, facts: OwnNodeFacts): NodeResource | undefined {
   const wanted = desired(current, facts);

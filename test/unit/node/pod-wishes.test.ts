@@ -1,6 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { ipv4 } from "../../../src/base/ipv4-addr.ts";
 import { err, ok } from "../../../src/base/result.ts";
+import { SeededRng } from "../../../src/base/rng.ts";
 import type { PodRow } from "../../../src/control/inspect.ts";
 import type { Logger } from "../../../src/io/logger.ts";
 import type { PodWish } from "../../../src/node/config.ts";
@@ -17,12 +18,17 @@ const wish = (name: string, ip?: string): PodWish => ({ name, ip: ip === undefin
 const row = { name: "a" } as PodRow;
 
 test("each is tried once, those with an address of their own first", () => {
-  const pods = new PodWishes([wish("a"), wish("b", "10.244.1.2"), wish("c")], noted().logger, () => {});
+  const pods = new PodWishes(
+    [wish("a"), wish("b", "10.244.1.2"), wish("c")],
+    new SeededRng(1),
+    noted().logger,
+    () => {},
+  );
   const tried: string[] = [];
   expect(pods.waiting).toBe(true);
   const add = async ({ name }: PodWish) => {
     tried.push(name);
-    return ok(row);
+    return { result: ok(row) };
   };
   pods.attach(add);
   pods.attach(add);
@@ -33,8 +39,10 @@ test("each is tried once, those with an address of their own first", () => {
 test("one that cannot be attached is kept with its reason, and does not keep the others", async () => {
   let told = 0;
   const { logger, lines } = noted();
-  const pods = new PodWishes([wish("a", "10.9.9.9"), wish("b")], logger, () => told++);
-  pods.attach(async ({ ip }) => (ip === undefined ? ok(row) : err("that address is not to be had")));
+  const pods = new PodWishes([wish("a", "10.9.9.9"), wish("b")], new SeededRng(1), logger, () => told++);
+  pods.attach(async ({ ip }) => ({
+    result: ip === undefined ? ok(row) : err("that address is not to be had"),
+  }));
   await vi.waitFor(() => expect(told).toBe(1));
   expect(pods.failed).toEqual([{ name: "a", reason: "that address is not to be had" }]);
   expect(lines).toEqual(["error: --pod a: that address is not to be had"]);
@@ -44,4 +52,31 @@ test("one that cannot be attached is kept with its reason, and does not keep the
   pods.forget("a");
   expect(pods.failed).toEqual([]);
   expect(told).toBe(2);
+});
+
+test("what fails for a passing reason is tried until it works, ever less often, and nothing once the node stops", async () => {
+  vi.useFakeTimers();
+  try {
+    const { logger, lines } = noted();
+    const pods = new PodWishes([wish("a"), wish("b")], new SeededRng(1), logger, () => {});
+    const tries = { a: 0, b: 0 };
+    pods.attach(async ({ name }) => {
+      const nth = ++tries[name as "a" | "b"];
+      if (name === "a" && nth === 3) return { result: ok(row) };
+      return { result: err("the store is away"), passing: true };
+    });
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(tries.a).toBe(3);
+    // At most every 7.5 s on average: full jitter up to 15 s.
+    expect(tries.b).toBeGreaterThan(40);
+    expect(tries.b).toBeLessThan(160);
+    expect(pods.failed).toEqual([]);
+    expect(new Set(lines)).toEqual(
+      new Set(["a", "b"].map((name) => `warn: --pod ${name}: the store is away; it will be tried again`)),
+    );
+    pods.stop();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });

@@ -1,5 +1,6 @@
 // CNI ADD and DEL: what is asked in which order, and what is left when a step fails.
 import { beforeEach, expect, test } from "vitest";
+import type { PodAnswer } from "../../../../src/agent/agent-messages.ts";
 import type { CniAnswer, CniOutput } from "../../../../src/agent/calico/cni-messages.ts";
 import { CniPlugin } from "../../../../src/agent/calico/cni-plugin.ts";
 import { EndpointManager } from "../../../../src/agent/calico/felix/endpoint-manager.ts";
@@ -13,6 +14,8 @@ import { PacketPool } from "../../../../src/stack/packet-pool.ts";
 
 const ADDR = ipv4("192.168.18.64");
 
+const AWAY = "the store is away";
+
 /** A plugin, and a cluster that the test plays. */
 class World {
   readonly pool = new PacketPool(10, true);
@@ -24,7 +27,8 @@ class World {
   now = 1_000_000;
   /** What was asked, the last word of each. */
   readonly asked: string[] = [];
-  done: Extract<CniOutput, { t: "done" }>["result"] | undefined;
+  done: PodAnswer["result"] | undefined;
+  passing: boolean | undefined;
   /** Does the block say that the pods have their addresses? */
   holds = true;
   /** What goes wrong: by the question's word. */
@@ -68,6 +72,7 @@ class World {
         return;
       case "done":
         this.done = output.result;
+        this.passing = output.passing;
         return;
       case "log":
         return;
@@ -80,9 +85,14 @@ class World {
     const { task } = output;
     const word = output.t === "ipam" ? output.request.t : output.t;
     this.asked.push(word);
-    const error = this.fault[word];
-    if (output.t !== "ipam") return { t: "written", task, error };
-    const failed = error === undefined ? undefined : ({ code: "noAddresses", message: error } as const);
+    const message = this.fault[word];
+    const passing = message === AWAY;
+    if (output.t !== "ipam")
+      return { t: "written", task, error: message === undefined ? undefined : { message, passing } };
+    const failed =
+      message === undefined
+        ? undefined
+        : ({ code: passing ? "unavailable" : "noAddresses", message } as const);
     return {
       t: "ipam",
       task,
@@ -165,6 +175,35 @@ test.each([
   expect(world.done).toMatchObject({ ok: true });
 });
 
+test.each([
+  ["autoAssign", ["autoAssign", "delEndpoint"]],
+  ["putEndpoint", ["autoAssign", "putEndpoint", "delEndpoint"]],
+])(
+  "when the store is away at %s, the request may be made again, and waits for what the first one may have got",
+  (word, asked) => {
+    world.fault = { [word]: AWAY, delEndpoint: AWAY };
+    add("web");
+    expect([world.done, world.passing]).toEqual([{ ok: false, error: AWAY }, true]);
+    expect(world.asked).toEqual(asked);
+    expect(readPodRecords(world.files)).toMatchObject([{ pod: "web", deleting: true }]);
+    world.done = undefined;
+    add("web");
+    expect(world.done).toBeUndefined();
+    world.fault = {};
+    world.now += 60 * SEC_US;
+    world.plugin.tick(world.now);
+    world.drain();
+    expect(world.asked.slice(asked.length)).toEqual([
+      "delEndpoint",
+      "releaseByHandle",
+      "autoAssign",
+      "putEndpoint",
+    ]);
+    expect([world.done, world.passing]).toEqual([{ ok: true, value: expect.anything() }, undefined]);
+    expect(world.endpoints.names()).toEqual(["web"]);
+  },
+);
+
 test("an address that another pod of the node has is given back", () => {
   add("a", "192.168.18.64");
   add("b", "192.168.18.64");
@@ -175,7 +214,7 @@ test("an address that another pod of the node has is given back", () => {
 
 test("a DEL that the store does not take is told, remembered over a restart, and done when it can be", () => {
   add("web");
-  world.fault = { delEndpoint: "the store is away" };
+  world.fault = { delEndpoint: AWAY };
   del("web");
   expect(world.done).toEqual({ ok: false, error: expect.stringContaining("it will be tried again") });
   expect(readPodRecords(world.files)).toMatchObject([{ pod: "web", deleting: true }]);
@@ -183,7 +222,7 @@ test("a DEL that the store does not take is told, remembered over a restart, and
   add("web");
   expect(world.done).toEqual({ ok: false, error: 'pod "web" exists already' });
   world = new World(world.files);
-  world.fault = { releaseByHandle: "the store is away" };
+  world.fault = { releaseByHandle: AWAY };
   world.plugin.restore(world.now);
   world.drain();
   expect(world.files.size).toBe(1);
