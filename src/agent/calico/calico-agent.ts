@@ -6,8 +6,8 @@ import { err } from "../../base/result.ts";
 import { type Instant, NEVER } from "../../base/time.ts";
 import type { CalicoUpdate } from "../../control/calico/calico-updates.ts";
 import type { IpamBlock } from "../../control/calico/ipam/ipam-block.ts";
-import type { IpamAnswer } from "../../control/calico/ipam/ipam-messages.ts";
-import type { ResourceOutcome } from "../../control/calico/resource-messages.ts";
+import type { IpamAnswer, IpamRequest } from "../../control/calico/ipam/ipam-messages.ts";
+import type { ResourceOutcome, ResourceRequest } from "../../control/calico/resource-messages.ts";
 import type { NodeResource } from "../../control/calico/resources.ts";
 import type { Labels } from "../../control/calico/selector.ts";
 import type { StoreEvent } from "../../control/datastore/messages.ts";
@@ -25,7 +25,7 @@ import type { NodeStatusRow } from "./bird/node-status.ts";
 import { Bootstrap } from "./bootstrap.ts";
 import { inspectCalico } from "./calico-inspect.ts";
 import { CalicoStore, type CalicoStoreOutput } from "./calico-store.ts";
-import type { CniOutput, CniWriteError } from "./cni-messages.ts";
+import { CniBridge, type CniEffect } from "./cni-bridge.ts";
 import { CniPlugin } from "./cni-plugin.ts";
 import { type CalicoVersion, Felix } from "./felix/felix.ts";
 import { attributeAt, type TunnelKind } from "./felix/tunnel-addresses.ts";
@@ -68,9 +68,7 @@ export class CalicoAgent extends NodeAgent {
   readonly #blocks = new Map<string, IpamBlock>();
   /** Labels of all nodes, which selectors of pools ask about. */
   readonly #labels = new Map<string, Labels>();
-  /** Requests to IPAM and to the writer that are CNI's, by number: CNI's own task. */
-  readonly #cniIpam = new Map<number, number>();
-  readonly #cniWrites = new Map<number, number>();
+  readonly #cniBridge: CniBridge;
   readonly #bootstrap: Bootstrap;
   #bgpPort: number | undefined;
   /** Is it known whether the process may send IP protocol 4? */
@@ -130,12 +128,11 @@ export class CalicoAgent extends NodeAgent {
       holds: (addr, handle) => attributeAt(this.#blocks.values(), addr)?.handleId === handle,
       wallMs: deps.wallMs,
     });
-    this.#ownNode = new OwnNodeWriter({ submit: (request, now) => this.#store.submit(request, now), log });
-    this.#bootstrap = new Bootstrap({
-      rng: deps.rng,
-      submit: (request, now) => this.#store.submit(request, now),
-      log,
-    });
+    const submit = (request: ResourceRequest, now: Instant): number => this.#store.submit(request, now);
+    const request = (asked: IpamRequest, now: Instant): number => this.#store.request(asked, now);
+    this.#cniBridge = new CniBridge(this.#cni, { request, submit });
+    this.#ownNode = new OwnNodeWriter({ submit, log });
+    this.#bootstrap = new Bootstrap({ rng: deps.rng, submit, log });
     this.#tunnels = (["ipip", "vxlan"] as const).map((kind) => this.#tunnelHolder(kind, log));
   }
 
@@ -398,45 +395,22 @@ export class CalicoAgent extends NodeAgent {
   }
 
   #onIpam(request: number, answer: IpamAnswer, now: Instant): void {
-    const task = this.#cniIpam.get(request);
-    if (task === undefined) {
-      for (const tunnel of this.#tunnels) if (tunnel.onIpam(request, answer, now)) return;
-      return;
-    }
-    this.#cniIpam.delete(request);
-    this.#cni.handle({ t: "ipam", task, answer }, now);
+    if (this.#cniBridge.onIpam(request, answer, now)) return;
+    for (const tunnel of this.#tunnels) if (tunnel.onIpam(request, answer, now)) return;
   }
 
   #onWritten(request: number, outcome: ResourceOutcome, now: Instant): void {
-    const task = this.#cniWrites.get(request);
-    if (task === undefined) {
-      if (!this.#ownNode.onDone(request, outcome, now)) this.#bootstrap.onDone(request, outcome, now);
-      return;
-    }
-    this.#cniWrites.delete(request);
-    const absent = outcome.t === "refused" && outcome.code === "doesNotExist";
-    const error = outcome.t === "refused" && !absent ? writeError(outcome) : undefined;
-    this.#cni.handle({ t: "written", task, error }, now);
+    if (this.#cniBridge.onWritten(request, outcome, now)) return;
+    if (!this.#ownNode.onDone(request, outcome, now)) this.#bootstrap.onDone(request, outcome, now);
   }
 
   #drainCni(now: Instant): void {
-    for (let output = this.#cni.poll(); output !== undefined; output = this.#cni.poll())
+    for (let output = this.#cniBridge.poll(now); output !== undefined; output = this.#cniBridge.poll(now))
       this.#onCni(output, now);
   }
 
-  #onCni(output: CniOutput, now: Instant): void {
+  #onCni(output: CniEffect, now: Instant): void {
     switch (output.t) {
-      case "ipam":
-        this.#cniIpam.set(this.#store.request(output.request, now), output.task);
-        return;
-      case "putEndpoint":
-        this.#cniWrites.set(this.#store.submit({ t: "apply", resource: output.endpoint }, now), output.task);
-        return;
-      case "delEndpoint": {
-        const id = { kind: "WorkloadEndpoint", namespace: output.namespace, name: output.name } as const;
-        this.#cniWrites.set(this.#store.submit({ t: "delete", id }, now), output.task);
-        return;
-      }
       case "done":
         this.emit({ ...output, t: "podDone" });
         this.#felix.completeDeferredWork(now);
@@ -541,8 +515,4 @@ export class CalicoAgent extends NodeAgent {
       },
     });
   }
-}
-
-function writeError({ code, message }: ResourceOutcome & { readonly t: "refused" }): CniWriteError {
-  return { message, passing: code === "unavailable" || code === "updateConflict" };
 }
