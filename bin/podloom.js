@@ -8,11 +8,11 @@ const programs = {
   node: "../dist/bundle/node.js",
   bgp: "../dist/bundle/speaker.js",
   router: "../dist/bundle/router.js",
-  store: "../dist/io/embedded/main.js",
+  store: "../dist/bundle/store.js",
 };
 const program = process.argv[2] ?? "";
 const entry = new URL(
-  Object.hasOwn(programs, program) ? programs[program] : "../dist/cli/main.js",
+  Object.hasOwn(programs, program) ? programs[program] : "../dist/bundle/cli.js",
   import.meta.url,
 );
 

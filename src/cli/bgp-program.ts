@@ -1,7 +1,7 @@
 // The part of the command line that is about BGP speakers.
 import type { Command } from "commander";
 import type { CommandContext } from "./command-context.ts";
-import { OUTPUT_FORMATS, readFormat } from "./output.ts";
+import { OUTPUT_FORMATS, readFormat } from "./output-format.ts";
 
 /** Hands the exit code of a command on. */
 export type Run = (exitCode: Promise<number>) => Promise<void>;

@@ -6,7 +6,7 @@ import { PodloomError } from "../io/podloom-error.ts";
 import type { Deed } from "./apply.ts";
 import type { Run } from "./bgp-program.ts";
 import { type CommandContext, readWhole } from "./command-context.ts";
-import { RESOURCE_FORMATS, type ResourceFormat } from "./get-resources.ts";
+import { RESOURCE_FORMATS, type ResourceFormat } from "./output-format.ts";
 
 const LAB_FLAG = "--lab <name>";
 const LAB_TEXT = "which lab, when several run (or PODLOOM_LAB)";

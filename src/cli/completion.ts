@@ -12,7 +12,7 @@ import type { Lab } from "../lab/resolve-lab.ts";
 import { BIRDC_COMMANDS } from "./bgp-program.ts";
 import type { CommandContext } from "./command-context.ts";
 import { BGP_QUESTIONS } from "./get-bgp.ts";
-import { OUTPUT_FORMATS } from "./output.ts";
+import { OUTPUT_FORMATS } from "./output-format.ts";
 
 /** Calico's kinds, as people type them. */
 const KIND_WORDS = CALICO_KINDS.map((kind) => kind.toLowerCase());

@@ -7,7 +7,8 @@ import { BGP_NOUNS, type BgpTable } from "./bgp-columns.ts";
 import type { CommandContext } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
 import { explainText } from "./explain-route.ts";
-import { type OutputFormat, renderItems, renderYaml } from "./output.ts";
+import { renderItems, renderYaml } from "./output.ts";
+import type { OutputFormat } from "./output-format.ts";
 import { watchRows } from "./watch-rows.ts";
 
 /** The flags of `get bgp`, read. */

@@ -12,12 +12,9 @@ import { PodloomError } from "../io/podloom-error.ts";
 import { type CalicoClient, refusal } from "../lab/calico-client.ts";
 import type { CommandContext } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
+import type { ResourceFormat } from "./output-format.ts";
 import { tableLines } from "./table.ts";
 import { type WhichStore, withStore } from "./with-store.ts";
-
-/** `ps` is calicoctl's word for a table. */
-export const RESOURCE_FORMATS = ["table", "ps", "wide", "json", "yaml"] as const;
-export type ResourceFormat = (typeof RESOURCE_FORMATS)[number];
 
 /** The flags of `get` for a kind of Calico's, read. */
 export interface GetResourcesFlags extends WhichStore {

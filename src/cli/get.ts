@@ -1,7 +1,8 @@
 import type { InspectNoun } from "../control/inspect.ts";
 import { type CommandContext, withLab } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
-import { type OutputFormat, renderItems } from "./output.ts";
+import { renderItems } from "./output.ts";
+import type { OutputFormat } from "./output-format.ts";
 import { watchRows } from "./watch-rows.ts";
 
 /** The flags of `get`, read. */

@@ -9,7 +9,7 @@ import { addBgp, addBirdc, addGetBgp, type Run } from "./bgp-program.ts";
 import { addCalico, addCalicoctl, addGetKindFlags, type GetKindOptions, getKind } from "./calico-program.ts";
 import { type CommandContext, readDuration, readWhole } from "./command-context.ts";
 import { EXIT_CODES_TEXT, ExitCode } from "./exit-code.ts";
-import { OUTPUT_FORMATS, readFormat } from "./output.ts";
+import { OUTPUT_FORMATS, readFormat } from "./output-format.ts";
 import { versionInfo } from "./version.ts";
 
 const LAB_FLAG = "--lab <name>";

@@ -42,6 +42,17 @@ test("the node process and its store client have nothing of etcd3, grpc-js or pr
   expect(lateImports(node).filter((path) => path.includes("etcd3-transport"))).toHaveLength(1);
 });
 
+test("a command loads what it needs when it runs: not the clients of the store, not YAML, not tables", () => {
+  const cli = join(BUNDLE, "cli.js");
+  for (const file of loadedWith(cli)) {
+    const found = /protobufjs|grpc-js|cockatiel|cli-table3|node_modules\/yaml|node_modules\/pino/.exec(
+      readFileSync(file, "utf8"),
+    );
+    expect([file, found?.[0]]).toEqual([file, undefined]);
+  }
+  expect(lateImports(cli).filter((path) => /cli-(?:up|get|apply)-/.test(path)).length).toBeGreaterThan(2);
+});
+
 test("the slim client needs Node and podloom's own files, no package at all", async () => {
   const main = fileURLToPath(new URL("../../src/io/etcd/slim/slim-transport.ts", import.meta.url));
   const { metafile } = await build({
