@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { connectIpc } from "../../dist/io/ipc/client.js";
 
 const [program, ...argv] = process.argv.slice(2);
-if (program === "store") await import("../../dist/io/embedded/main.js");
+if (program === "store") await import("../../dist/bundle/store.js");
 else await node(argv);
 
 /** What a node is told by flags, and a router by its file. */

@@ -10,7 +10,7 @@ import { type LabDirs, labDirs, logPath, makeStateDir } from "../../../src/lab/l
 import { LabStore } from "../../../src/lab/lab-store.ts";
 import type { Lab } from "../../../src/lab/resolve-lab.ts";
 
-const STORE = fileURLToPath(new URL("../../../dist/io/embedded/main.js", import.meta.url));
+const STORE = fileURLToPath(new URL("../../../dist/bundle/store.js", import.meta.url));
 
 let root: string;
 let dirs: LabDirs;

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import { type StoreProcess, startStore } from "../../../support/etcd-process.ts";
 
-const MAIN = fileURLToPath(new URL("../../../../dist/io/embedded/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../../dist/bundle/store.js", import.meta.url));
 
 interface Run {
   readonly code: number | null;

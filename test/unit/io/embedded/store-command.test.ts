@@ -21,7 +21,7 @@ import { openData } from "../../../../src/io/embedded/store-data.ts";
 import { DEFAULT_LIMITS } from "../../../../src/io/embedded/store-options.ts";
 import { deleteOf, putOf } from "./requests.ts";
 
-const MAIN = fileURLToPath(new URL("../../../../dist/io/embedded/main.js", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../../dist/bundle/store.js", import.meta.url));
 
 interface Run {
   readonly code: number | null;
