@@ -53,9 +53,9 @@ describe("a running cluster", () => {
     ],
     [
       "a peer without an AS",
-      { kind: "BGPPeer", metadata: { name: "p" }, spec: { localWorkloadSelector: "all()" } },
+      { kind: "BGPPeer", metadata: { name: "p" }, spec: { peerIP: "10.20.0.1" } },
       2,
-      /spec\.asNumber: ASNumber field must be specified when LocalWorkloadSelector is/,
+      /spec\.asNumber: ASNumber field must be specified when PeerIP is: the AS of that router/,
     ],
     [
       "a peer of nodes with an AS of its own",

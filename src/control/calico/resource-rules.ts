@@ -219,6 +219,10 @@ function checkBgpPeer({ spec }: BGPPeer, faults: Faults): void {
   if (spec.asNumber === undefined && has("localWorkloadSelector")) {
     faults.spec("asNumber", "ASNumber field must be specified when LocalWorkloadSelector is");
   }
+  // Calico takes it, and gives it to BIRD as AS 0, which then refuses its whole configuration.
+  if (spec.asNumber === undefined && has("peerIP") && !has("peerSelector")) {
+    faults.spec("asNumber", "ASNumber field must be specified when PeerIP is: the AS of that router");
+  }
   if (spec.keepOriginalNextHop === true && spec.nextHopMode !== undefined) {
     faults.spec("nextHopMode", "must be empty when keepOriginalNextHop is true");
   }

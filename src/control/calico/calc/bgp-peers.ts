@@ -236,7 +236,7 @@ export class BgpPeers {
     const { target } = rule;
     if (target.t === "ip" && this.#inScope(rule, cx.me)) {
       const owner = this.#ownerOf(target.ip);
-      const peer = peerWithAddress(cx, rule, target.ip, target.port, owner);
+      const peer = peerWithAddress(cx, rule, target, owner);
       this.#units.put("direct", rule.name, "", peer);
     }
     for (const node of this.#nodes.values()) this.#buildPair(cx, rule, node);
@@ -269,12 +269,11 @@ export class BgpPeers {
   }
 
   /** Is it with this node that a rule makes others peer? An address must come with our AS, and with the port where we listen. */
-  #isTarget({ me, mesh }: PeerContext, { target, spec }: PeerRule): boolean {
+  #isTarget({ me, mesh }: PeerContext, { target }: PeerRule): boolean {
     if (target.t === "selector") return this.#selects(target.selector, me);
-    const as = asOf(me, mesh);
     return (
       target.ip === me.ip &&
-      (spec.asNumber ?? as) === as &&
+      target.as === asOf(me, mesh) &&
       (target.port === undefined || target.port === this.listenPort)
     );
   }

@@ -68,15 +68,14 @@ export function peerWithNode(cx: PeerContext, rule: PeerRule, other: NodeFacts):
 export function peerWithAddress(
   cx: PeerContext,
   rule: PeerRule,
-  addr: Ipv4Addr,
-  port: number | undefined,
+  target: PeerRule["target"] & { readonly t: "ip" },
   owner: NodeFacts | undefined,
 ): DesiredPeer | undefined {
-  if (addr === cx.me.ip) return undefined;
+  if (target.ip === cx.me.ip) return undefined;
   const remote: Remote = {
-    addr,
-    port: port ?? (owner === undefined ? BGP_PORT : cx.listenPort(owner.name)),
-    as: rule.spec.asNumber ?? (owner === undefined ? cx.mesh.asNumber : asOf(owner, cx.mesh)),
+    addr: target.ip,
+    port: target.port ?? (owner === undefined ? BGP_PORT : cx.listenPort(owner.name)),
+    as: target.as,
     clusterId: owner?.clusterId ?? "",
   };
   return explicitPeer(cx, rule, rule.scope.t === "global", remote, localAsOf(cx, rule.spec));

@@ -12,7 +12,7 @@ export interface PeerRule {
     | { readonly t: "selector"; readonly selector: string };
   /** With whom. */
   readonly target:
-    | { readonly t: "ip"; readonly ip: Ipv4Addr; readonly port: number | undefined }
+    | { readonly t: "ip"; readonly ip: Ipv4Addr; readonly port: number | undefined; readonly as: number }
     | { readonly t: "selector"; readonly selector: string };
   readonly spec: BGPPeerSpec;
 }
@@ -46,7 +46,7 @@ function scopeOf({ node, nodeSelector }: BGPPeerSpec): PeerRule["scope"] {
   return nodeSelector ? { t: "selector", selector: nodeSelector } : { t: "global" };
 }
 
-function targetOf({ peerIP, peerSelector }: BGPPeerSpec): Result<PeerRule["target"], string> {
+function targetOf({ peerIP, peerSelector, asNumber }: BGPPeerSpec): Result<PeerRule["target"], string> {
   if (peerIP && peerSelector) return err("it has both peerIP and peerSelector; take one of them out");
   if (peerSelector) return ok({ t: "selector", selector: peerSelector });
   if (!peerIP) return err("it has neither peerIP nor peerSelector; add one of them");
@@ -56,5 +56,6 @@ function targetOf({ peerIP, peerSelector }: BGPPeerSpec): Result<PeerRule["targe
   if (ip === undefined || more.length > 0 || port === 0 || (port ?? 1) > 65_535) {
     return err(`peerIP "${peerIP}" is not an IPv4 address, with or without :port; correct it`);
   }
-  return ok({ t: "ip", ip, port });
+  if (asNumber === undefined) return err(`it has no asNumber, the AS of ${peerIP}; add it`);
+  return ok({ t: "ip", ip, port, as: asNumber });
 }

@@ -129,9 +129,10 @@ describe("documents that it refuses", () => {
     [peer({ peerSelector: "a", localWorkloadSelector: "all()" }), "spec.peerSelector: invalid selector"],
     [peer({ peerSelector: "all()", asNumber: 1 }), "spec.asNumber: ASNumber field must be empty"],
     [peer({ localWorkloadSelector: "all()" }), "spec.asNumber: ASNumber field must be specified"],
+    [peer({ peerIP: "10.1.0.1" }), "spec.asNumber: ASNumber field must be specified when PeerIP is"],
     [peer({ reachableBy: "10.1.0.254" }), "spec.reachableBy: ReachableBy field requires PeerIP"],
     [
-      peer({ peerIP: "10.1.0.1", reachableBy: "fd00::1" }),
+      peer({ peerIP: "10.1.0.1", asNumber: 64600, reachableBy: "fd00::1" }),
       "ReachableBy and PeerIP address family mismatched",
     ],
     [peer({ keepOriginalNextHop: true, nextHopMode: "Self" }), "spec.nextHopMode: must be empty"],
