@@ -7,6 +7,7 @@ import {
   endpointOf,
   etcdctl,
   HAS_ETCDCTL,
+  heardFrom,
   nodeBecomes,
   nodeNamed,
   PairProbes,
@@ -30,6 +31,10 @@ nodes:
   - { name: node1, address: 10.21.0.21, pods: 1 }
   - { name: node2, address: 10.21.0.22, pods: 1 }
 `;
+const MEMBERS = [
+  ["node1", "node2"],
+  ["node2", "node1"],
+] as const;
 const RECIPE = {
   kind: "BGPPeer",
   metadata: { name: "peer-with-reflectors" },
@@ -78,6 +83,9 @@ describe("a live cluster", () => {
     await peersAre({ rr1: 3, node1: 3, node2: 3 });
     await markReflector("rr2", true);
     await peersAre({ rr1: 3, rr2: 3, node1: 3, node2: 3 });
+    // Whoever takes the mesh away before the reflectors have told the members of each other loses what is on its way.
+    for (const [node, other] of MEMBERS)
+      await heardFrom(box, node, other, ["Node_10_21_0_11", "Node_10_21_0_12"]);
     await apply(box, mesh(false));
     await peersAre({ rr1: 3, rr2: 3, node1: 2, node2: 2 });
     const there = await probes.end();
@@ -89,6 +97,8 @@ describe("a live cluster", () => {
     probes = await PairProbes.start(box, 12);
     await apply(box, mesh(true));
     await peersAre({ node1: 3, node2: 3 });
+    await heardFrom(box, "node1", "node2", ["Mesh_10_21_0_22"]);
+    await heardFrom(box, "node2", "node1", ["Mesh_10_21_0_21"]);
     await markReflector("rr1", false);
     await markReflector("rr2", false);
     await box.ok("delete", "bgppeer", "peer-with-reflectors");

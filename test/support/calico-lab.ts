@@ -113,6 +113,28 @@ export async function nodeBecomes(
   return row as NodeRow;
 }
 
+/** Waits until a node has heard of another one's block in each of these sessions, named as BIRD's protocols are. */
+export async function heardFrom(
+  box: Sandbox,
+  node: string,
+  other: string,
+  sessions: readonly string[],
+): Promise<void> {
+  const { subnet } = await nodeNamed(box, other);
+  let heard: string[] = [];
+  await eventually(
+    async () => {
+      const table = await box.ok("exec", `node/${node}`, "--", "birdc", "show", "route");
+      // A prefix stands at the head of the first of its paths alone.
+      const [, paths = ""] = table.split(new RegExp(`^${subnet as string} `, "m"));
+      heard = [...(paths.split(/^\d/m)[0] as string).matchAll(/\[(\w+) /g)].map(([, name]) => name as string);
+      return sessions.every((name) => heard.includes(name));
+    },
+    30_000,
+    () => `${node} has heard of ${other} from: ${heard.join(", ")}`,
+  );
+}
+
 /** What was lost between two pods. */
 export interface PairLoss {
   readonly from: string;
