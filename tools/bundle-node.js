@@ -22,7 +22,14 @@ const COMMON_JS = [
   "const require=$require(import.meta.url),__filename=$path(import.meta.url),__dirname=$dirname(__filename)",
 ].join(";");
 
-/** What both have in common. */
+/** @type {import("esbuild").Plugin} */
+const lateParts = {
+  name: "late-parts",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/late-packages\.ts$/ }, () => ({ path: join(root, "tools/late-packages.cjs") })),
+};
+
+/** What they have in common. */
 const common = {
   bundle: true,
   outdir: join(dist, "bundle"),
@@ -33,6 +40,7 @@ const common = {
   minifySyntax: true,
   legalComments: "linked",
   // Its JavaScript alone: the native decoder is optional, and searching for it costs more than it saves here.
+  plugins: [lateParts],
   alias: { msgpackr: join(modules, "msgpackr/index.js") },
   logLevel: "warning",
 };
@@ -55,15 +63,17 @@ for (const [name, main] of [
 }
 await build({
   ...common,
-  entryPoints: { speaker: join(root, "src/node/speaker/main.ts") },
+  entryPoints: { "speaker-code": join(root, "src/node/speaker/main.ts") },
   outExtension: { ".js": ".cjs" },
-  // One function, which run-speaker.js calls: V8 keeps compiled code of scripts, and of modules not without a flag.
+  // One function, which run-speaker.cjs calls: V8 keeps compiled code of scripts, and of modules not without a flag.
   format: "cjs",
-  define: { "import.meta.url": "$url" },
-  banner: { js: "(function($url,require,exports,module){" },
+  define: { "import.meta.url": "$meta.url" },
+  banner: {
+    js: "(function(require,exports,module,__filename){const $meta={get url(){return require('node:url').pathToFileURL(__filename).href}};",
+  },
   footer: { js: "})" },
 });
-cpSync(join(root, "tools/run-speaker.js"), join(dist, "bundle/speaker.js"));
+cpSync(join(root, "tools/run-speaker.cjs"), join(dist, "bundle/speaker.cjs"));
 await recordSpeakerCache(join(dist, "bundle"));
 // etcd3 reads its .proto files from ../proto, seen from where its code is.
 cpSync(join(modules, "etcd3/proto"), join(dist, "proto"), { recursive: true });

@@ -18,64 +18,76 @@ const RANGES_MAX = 1000;
 /** A time in seconds that nobody waits longer for. */
 const DAY_SEC = 86_400;
 
-const peerAs = about(
-  z.union([
-    asNumber("Its AS number."),
-    z.enum(["internal", "external", "any"]),
-    z.array(asNumber("An AS number.")).check(z.minLength(1), z.maxLength(1000)),
-  ]),
-  "Its AS: a number, internal (ours), external (any other), any, or a list of numbers.",
+const peerAs = z.lazy(() =>
+  about(
+    z.union([
+      asNumber("Its AS number."),
+      z.enum(["internal", "external", "any"]),
+      z.array(asNumber("An AS number.")).check(z.minLength(1), z.maxLength(1000)),
+    ]),
+    "Its AS: a number, internal (ours), external (any other), any, or a list of numbers.",
+  ),
 );
 
-const prefixLimit = about(
-  z.strictObject({
-    limit: whole(1, 100_000_000, "How many prefixes of a family it may send; one more ends the session."),
-    warnPercent: z.exactOptional(whole(1, 100, "From this part of it on there is a warning; default 75.")),
-    restartSec: z.exactOptional(
-      whole(1, 30 * DAY_SEC, "How long it then stays down; default: until it is enabled again."),
-    ),
-  }),
-  "How many prefixes it may send.",
-);
-
-const gracefulRestart = about(
-  z.union([
-    z.boolean(),
+const prefixLimit = z.lazy(() =>
+  about(
     z.strictObject({
-      restartTimeSec: z.exactOptional(whole(0, 4095, "How long it is asked to wait for us; default 120.")),
-      notification: z.exactOptional(flag("Keep routes over NOTIFICATIONs too (RFC 8538); default false.")),
-      helperOnly: z.exactOptional(flag("Help it over its restart, and ask for nothing; default false.")),
-      peerRestartMaxSec: z.exactOptional(
-        whole(0, 4095, "The longest that we wait for it, whatever it asks for; default 4095."),
-      ),
-      staleTimeSec: z.exactOptional(
-        whole(1, DAY_SEC, "How long it may take to tell all routes when it is back; default 360."),
+      limit: whole(1, 100_000_000, "How many prefixes of a family it may send; one more ends the session."),
+      warnPercent: z.exactOptional(whole(1, 100, "From this part of it on there is a warning; default 75.")),
+      restartSec: z.exactOptional(
+        whole(1, 30 * DAY_SEC, "How long it then stays down; default: until it is enabled again."),
       ),
     }),
-  ]),
-  "Graceful restart (RFC 4724). Default: help it, and ask for nothing; true: ask for it, too; false: neither.",
+    "How many prefixes it may send.",
+  ),
 );
 
-const bfd = about(
-  z.union([
-    z.boolean(),
-    z.strictObject({
-      desiredMinTxMs: z.exactOptional(whole(10, 60_000, "How often we would send; default 300.")),
-      requiredMinRxMs: z.exactOptional(whole(10, 60_000, "How often it may send; default 300.")),
-      detectMult: z.exactOptional(whole(1, 255, "After how many lost packets it is down; default 3.")),
-    }),
-  ]),
-  "Watch the path to it with BFD (RFC 5880); true: every 300 ms, down after 3 lost packets.",
+const gracefulRestart = z.lazy(() =>
+  about(
+    z.union([
+      z.boolean(),
+      z.strictObject({
+        restartTimeSec: z.exactOptional(whole(0, 4095, "How long it is asked to wait for us; default 120.")),
+        notification: z.exactOptional(flag("Keep routes over NOTIFICATIONs too (RFC 8538); default false.")),
+        helperOnly: z.exactOptional(flag("Help it over its restart, and ask for nothing; default false.")),
+        peerRestartMaxSec: z.exactOptional(
+          whole(0, 4095, "The longest that we wait for it, whatever it asks for; default 4095."),
+        ),
+        staleTimeSec: z.exactOptional(
+          whole(1, DAY_SEC, "How long it may take to tell all routes when it is back; default 360."),
+        ),
+      }),
+    ]),
+    "Graceful restart (RFC 4724). Default: help it, and ask for nothing; true: ask for it, too; false: neither.",
+  ),
 );
 
-const errorWait = about(
-  z.array(whole(0, DAY_SEC, "Seconds.")).check(z.minLength(2), z.maxLength(2)),
-  "How long to wait after a fault: [first, longest] in seconds, doubling with each further one; default [5, 60].",
+const bfd = z.lazy(() =>
+  about(
+    z.union([
+      z.boolean(),
+      z.strictObject({
+        desiredMinTxMs: z.exactOptional(whole(10, 60_000, "How often we would send; default 300.")),
+        requiredMinRxMs: z.exactOptional(whole(10, 60_000, "How often it may send; default 300.")),
+        detectMult: z.exactOptional(whole(1, 255, "After how many lost packets it is down; default 3.")),
+      }),
+    ]),
+    "Watch the path to it with BFD (RFC 5880); true: every 300 ms, down after 3 lost packets.",
+  ),
 );
 
-const families = about(
-  z.array(z.enum(["ipv4", "ipv6"])).check(z.minLength(1), z.maxLength(2)),
-  "Address families: ipv4, ipv6; default [ipv4].",
+const errorWait = z.lazy(() =>
+  about(
+    z.array(whole(0, DAY_SEC, "Seconds.")).check(z.minLength(2), z.maxLength(2)),
+    "How long to wait after a fault: [first, longest] in seconds, doubling with each further one; default [5, 60].",
+  ),
+);
+
+const families = z.lazy(() =>
+  about(
+    z.array(z.enum(["ipv4", "ipv6"])).check(z.minLength(1), z.maxLength(2)),
+    "Address families: ipv4, ipv6; default [ipv4].",
+  ),
 );
 
 const policyName = (what: string) =>
@@ -160,15 +172,17 @@ const neighbor = about(
   "A neighbor.",
 );
 
-const range = about(
-  z.strictObject({
-    name: name("Its name, unique in the file", "leafs"),
-    prefix: ipv4Prefix("The addresses that may call.", "10.0.2.0/24"),
-    limit: z.exactOptional(whole(1, 100_000, "How many neighbors it may bring at a time; default 1000.")),
-    template: z.exactOptional(templateName),
-    ...OPTIONS,
-  }),
-  "Addresses that may call without being neighbors: they become neighbors by calling.",
+const range = z.lazy(() =>
+  about(
+    z.strictObject({
+      name: name("Its name, unique in the file", "leafs"),
+      prefix: ipv4Prefix("The addresses that may call.", "10.0.2.0/24"),
+      limit: z.exactOptional(whole(1, 100_000, "How many neighbors it may bring at a time; default 1000.")),
+      template: z.exactOptional(templateName),
+      ...OPTIONS,
+    }),
+    "Addresses that may call without being neighbors: they become neighbors by calling.",
+  ),
 );
 
 export const templates = about(
