@@ -114,7 +114,13 @@ const OPTIONS = {
   connectRetrySec: z.exactOptional(
     whole(1, DAY_SEC, "Between one attempt to connect and the next; default 5."),
   ),
-  connectDelaySec: z.exactOptional(whole(0, DAY_SEC, "Before the first attempt to connect; default 0.")),
+  connectDelaySec: z.exactOptional(
+    whole(
+      0,
+      DAY_SEC,
+      "Before the first attempt to connect, and after one that was refused; default 0: at once, and connectRetrySec.",
+    ),
+  ),
   errorWaitSec: z.exactOptional(errorWait),
   families: z.exactOptional(families),
   addPath: z.exactOptional(
