@@ -1,8 +1,11 @@
-// dist/bundle/speaker.cjs: runs speaker-code.cjs beside it, with the code that was compiled when it was built. Where that is not this
-// V8's, or not there, everything is compiled as it is needed.
+// dist/bundle/speaker.cjs: runs speaker-code.cjs beside it, and packages when they are first asked for, each with the code that was
+// compiled when it was built. Where that is not this V8's, or not there, everything is compiled as it is needed.
 const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { Script } = require("node:vm");
+
+/** @type {Map<string, unknown>} */
+const loaded = new Map();
 
 /** @param {string} name @returns {Buffer | undefined} */
 function read(name) {
@@ -13,7 +16,24 @@ function read(name) {
   }
 }
 
-const filename = join(__dirname, "speaker-code.cjs");
-// The bundler writes ASCII alone, and this is how such a text is read fastest.
-const script = new Script(readFileSync(filename, "latin1"), { filename, cachedData: read("speaker.cache") });
-script.runInThisContext()(require, {}, {}, filename);
+/** @param {string} name of a file here, without its suffix */
+function load(name) {
+  const filename = join(__dirname, `${name}.cjs`);
+  // The bundler writes ASCII alone, and this is how such a text is read fastest.
+  const script = new Script(readFileSync(filename, "latin1"), { filename, cachedData: read(`${name}.cache`) });
+  const module = { exports: {} };
+  script.runInThisContext()(requireFrom, module.exports, module, filename);
+  loaded.set(name, module.exports);
+  // Only in a speaker that is recorded.
+  globalThis.podloomRecord?.(name, script);
+  return module.exports;
+}
+
+/** @param {string} name */
+function requireFrom(name) {
+  if (!name.startsWith("./speaker-")) return require(name);
+  const part = name.slice(2);
+  return loaded.get(part) ?? load(part);
+}
+
+load("speaker-code");
