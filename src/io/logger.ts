@@ -60,10 +60,15 @@ export class Logger {
     message: string,
     fields?: Readonly<Record<string, unknown>>,
   ): void {
-    if (this.#closed || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(this.#options.level)) return;
+    if (this.#closed || !this.writes(level)) return;
     const { node: name, level: from } = this.#options;
     this.#pino ??= loadPino()({ level: from, base: { node: name } }, this.#writer);
     this.#pino[level]({ room, event, ...fields }, message);
+  }
+
+  /** Are lines of this level written? Ask before a line that takes an effort to make. */
+  writes(level: Exclude<LogLevel, "silent">): boolean {
+    return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(this.#options.level);
   }
 
   /** An error line about `thrown`: with its code and remedy when it is a PodloomError, else with its stack. */

@@ -9,6 +9,7 @@ import {
   name,
   nodeAddress,
   oneOf,
+  sparse,
   whole,
   words,
 } from "./values.ts";
@@ -164,17 +165,19 @@ const OPTIONS = {
   ),
 };
 
-const options = about(z.strictObject(OPTIONS), "Options that several neighbors share.");
+const options = about(sparse(z.strictObject(OPTIONS)), "Options that several neighbors share.");
 
 const templateName = name("A template: options that count where the neighbor itself has none", "leaf");
 
 const neighbor = about(
-  z.strictObject({
-    name: z.exactOptional(name("Its name, unique in the file; default: its address", "spine1")),
-    address: nodeAddress("Its address.", "10.0.1.2"),
-    template: z.exactOptional(templateName),
-    ...OPTIONS,
-  }),
+  sparse(
+    z.strictObject({
+      name: z.exactOptional(name("Its name, unique in the file; default: its address", "spine1")),
+      address: nodeAddress("Its address.", "10.0.1.2"),
+      template: z.exactOptional(templateName),
+      ...OPTIONS,
+    }),
+  ),
   "A neighbor.",
 );
 
