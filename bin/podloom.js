@@ -2,7 +2,7 @@
 // The one entry: a node, a router, a BGP speaker, the embedded store, or the command line. They are separate programs, so that a node
 // process loads nothing of the command line. A CommonJS script, and so is the speaker: Node's loader of modules alone takes 10 ms of CPU.
 const { existsSync } = require("node:fs");
-const { join } = require("node:path");
+const path = require("node:path");
 const { pathToFileURL } = require("node:url");
 
 const programs = {
@@ -13,7 +13,7 @@ const programs = {
 };
 const program = process.argv[2] ?? "";
 const named = Object.hasOwn(programs, program) ? programs[program] : "dist/cli/main.js";
-const entry = join(__dirname, "..", named);
+const entry = path.join(__dirname, "..", named);
 
 if (!existsSync(entry)) {
   process.stderr.write("podloom: it is not built yet. Run: npm run build\n");
@@ -21,5 +21,5 @@ if (!existsSync(entry)) {
 } else if (entry.endsWith(".cjs")) {
   require(entry);
 } else {
-  import(pathToFileURL(entry).href);
+  void import(pathToFileURL(entry).href);
 }

@@ -25,8 +25,10 @@ const COMMON_JS = [
 /** @type {import("esbuild").Plugin} */
 const lateParts = {
   name: "late-parts",
-  setup: ({ onResolve }) =>
-    onResolve({ filter: /\/late-packages\.ts$/ }, () => ({ path: join(root, "tools/late-packages.cjs") })),
+  setup: (bundle) =>
+    bundle.onResolve({ filter: /\/late-packages\.ts$/ }, () => ({
+      path: join(root, "tools/late-packages.cjs"),
+    })),
 };
 
 /** What they have in common. */
@@ -66,8 +68,8 @@ const LATE = ["msgpackr", "pino", "prom-client", "yaml"];
 /** @type {import("esbuild").Plugin} */
 const latePackages = {
   name: "late-packages",
-  setup: ({ onResolve }) =>
-    onResolve({ filter: new RegExp(`^(${LATE.join("|")})$`) }, ({ path, kind }) =>
+  setup: (bundle) =>
+    bundle.onResolve({ filter: new RegExp(`^(${LATE.join("|")})$`) }, ({ path, kind }) =>
       kind === "entry-point" ? undefined : { path: `./speaker-${path}`, external: true },
     ),
 };
@@ -88,7 +90,8 @@ await build({
   alias: {},
   plugins: [lateParts, latePackages],
 });
-for (const name of LATE) await build({ ...script, entryPoints: { [`speaker-${name}`]: common.alias[name] ?? name } });
+for (const name of LATE)
+  await build({ ...script, entryPoints: { [`speaker-${name}`]: common.alias[name] ?? name } });
 cpSync(join(root, "tools/run-speaker.cjs"), join(dist, "bundle/speaker.cjs"));
 await recordSpeakerCache(join(dist, "bundle"));
 // etcd3 reads its .proto files from ../proto, seen from where its code is.

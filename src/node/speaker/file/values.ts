@@ -50,7 +50,7 @@ export function sparse<const M extends Makers>(makers: M, required: readonly (st
     return [key, schema];
   }
   const whole = z.lazy(() => partOf(Object.keys(makers)) as z.ZodMiniObject<Shape<M>, z.core.$strict>);
-  const { parse } = whole._zod;
+  const parse = whole._zod.parse.bind(whole._zod);
   const parseSparse: typeof parse = (payload, cx) => {
     const { value } = payload as { readonly value: unknown };
     if (typeof value !== "object" || value === null || Array.isArray(value)) return parse(payload, cx);
