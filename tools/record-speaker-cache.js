@@ -1,7 +1,7 @@
-// Writes speaker-code.cache beside a bundled speaker-code.cjs, and the same for packages: what V8 has compiled of them in a speaker that started, was called by a neighbor and
-// called another, told and was told routes, was asked for them, and stopped. A mesh starts a hundred speakers at a time. On a busy
-// machine, four pairs of runs: 203 ms of CPU from the start until ready became 107 ms, and 49 sessions cost 89 ms instead of 118 ms.
-// It is good for this very V8 alone, and nothing depends on it: see run-speaker.cjs.
+// Writes speaker-code.cache beside a bundled speaker-code.cjs, and the same for packages: what V8 has compiled of them in a speaker that
+// started, was called by a neighbor and called another, told and was told routes, was asked for them, and stopped. A mesh starts a
+// hundred speakers at a time. On a busy machine, four pairs of runs: 203 ms of CPU from the start until ready became 107 ms, and 49
+// sessions cost 89 ms instead of 118 ms. It is good for this very V8 alone, and nothing depends on it: see run-speaker.cjs.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
