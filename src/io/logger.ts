@@ -1,7 +1,8 @@
 // Logs: pino's JSON lines, one object a line, fields `node`, `room`, `event` and whatever else the event has.
 import { openSync } from "node:fs";
 import { dirname } from "node:path";
-import pino from "pino";
+import type pino from "pino";
+import { loadPino } from "./late-packages.ts";
 import { LogWriter } from "./log-writer.ts";
 import { makeFolder } from "./make-folder.ts";
 import { PodloomError } from "./podloom-error.ts";
@@ -19,12 +20,15 @@ export interface LoggerOptions {
 
 /** Writes lines. To a file they are written in the background: call {@link Logger.close} before the process ends. */
 export class Logger {
-  readonly #pino: pino.Logger;
+  readonly #options: LoggerOptions;
+  /** Made when there is something to write: many a process never has. */
+  #pino: pino.Logger | undefined;
   readonly #writer: LogWriter;
   #closed = false;
 
   /** @throws PodloomError PL_LOG_FAILED when the file cannot be opened */
   constructor(options: LoggerOptions) {
+    this.#options = options;
     let fd = 2;
     if (options.file !== undefined) {
       try {
@@ -40,7 +44,6 @@ export class Logger {
     this.#writer = new LogWriter(fd, options.file !== undefined);
     this.#writer.onRecovered = (lines) =>
       this.log("warn", "log", "lost", `${lines} lines of this log could not be written`, { lines });
-    this.#pino = pino({ level: options.level, base: { node: options.node } }, this.#writer);
   }
 
   /**
@@ -57,7 +60,15 @@ export class Logger {
     message: string,
     fields?: Readonly<Record<string, unknown>>,
   ): void {
-    if (!this.#closed) this.#pino[level]({ room, event, ...fields }, message);
+    if (this.#closed || !this.writes(level)) return;
+    const { node: name, level: from } = this.#options;
+    this.#pino ??= loadPino()({ level: from, base: { node: name } }, this.#writer);
+    this.#pino[level]({ room, event, ...fields }, message);
+  }
+
+  /** Are lines of this level written? Ask before a line that takes an effort to make. */
+  writes(level: Exclude<LogLevel, "silent">): boolean {
+    return LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(this.#options.level);
   }
 
   /** An error line about `thrown`: with its code and remedy when it is a PodloomError, else with its stack. */

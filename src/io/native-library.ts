@@ -33,9 +33,6 @@ const ARCHITECTURES: readonly string[] = [
   "loong64",
 ];
 
-/** Not an import: bundlers would look for the package, and so would a start that needs none. */
-const requirePackage = createRequire(import.meta.url);
-
 /**
  * The package, or why there is none.
  *
@@ -46,7 +43,7 @@ export function findKoffi(
   need: NativeNeed,
   platform: string = process.platform,
   arch: string = process.arch,
-  load: () => unknown = () => requirePackage("koffi"),
+  load: () => unknown = loadKoffi,
 ): Koffi {
   const { code, what, without } = need;
   if (platform !== "linux" || !ARCHITECTURES.includes(arch)) {
@@ -63,6 +60,11 @@ export function findKoffi(
       { remedy: `Install it where podloom is installed (npm install koffi), or ${without}.`, cause },
     );
   }
+}
+
+/** Not an import: bundlers would look for the package, and so would a start that needs none. */
+function loadKoffi(): unknown {
+  return createRequire(import.meta.url)("koffi");
 }
 
 /** The name of an error number, like `EPERM`. */

@@ -88,7 +88,9 @@ describe("two speakers", { timeout: 60_000 }, () => {
     await b.hasRoutes("10.244.1.0/24 via 10.96.0.2", "10.244.2.0/24 via self");
     await client.ask("bgp-reset", { neighbor: "b", soft: "in" });
     await client.ask("bgp-reset", { neighbor: "b", soft: "out" });
-    await expect.poll(async () => (await b.peer("a"))?.messagesIn["ROUTE-REFRESH"]).toBeGreaterThan(0);
+    await expect
+      .poll(async () => (await b.peer("a"))?.messagesIn["ROUTE-REFRESH"], { timeout: 15_000 })
+      .toBeGreaterThan(0);
     expect(await b.peer("a")).toMatchObject({ state: "Established", dropped: 0 });
     await client.ask("bgp-reset", { neighbor: "b", text: "new cable" });
     await expect.poll(async () => (await b.peer("a"))?.established, { timeout: 15_000 }).toBe(2);
@@ -129,7 +131,7 @@ describe("two speakers", { timeout: 60_000 }, () => {
 
     folder.write("a.yaml", more.replace("64999", "0").replace("10.244.5.0/24", "10.244.6.0/24"));
     a.child.kill("SIGHUP");
-    await expect.poll(() => a.logOf("reload").at(-1)?.code).toBe("PL_SPEAKER_FILE");
+    await expect.poll(() => a.logOf("reload").at(-1)?.code, { timeout: 15_000 }).toBe("PL_SPEAKER_FILE");
     expect(a.logOf("reload").at(-1)?.msg).toMatch(
       /a\.yaml:\d+:\d+: neighbors\[0\]\.as: must be at least 1, not 0/,
     );
@@ -183,12 +185,12 @@ describe("two speakers", { timeout: 60_000 }, () => {
     await a.hasRoutes("10.244.1.0/24 via self", "10.244.2.0/24 via 10.96.0.3");
     await (await b.client()).ask("stop", { silent: true });
     expect(await b.exited).toEqual([0, null]);
-    await expect.poll(async () => (await a.peer("b"))?.families[0]?.stale).toBe(true);
+    await expect.poll(async () => (await a.peer("b"))?.families[0]?.stale, { timeout: 15_000 }).toBe(true);
     expect(await a.routes()).toEqual(["10.244.1.0/24 via self", "10.244.2.0/24 via 10.96.0.3"]);
     const again = folder.start("b", graceful, ["--restarting"]);
     await expect.poll(() => again.logOf("restartComplete").length, { timeout: 15_000 }).toBe(1);
     await again.hasRoutes("10.244.1.0/24 via 10.96.0.2", "10.244.2.0/24 via self");
-    await expect.poll(async () => (await a.peer("b"))?.families[0]?.stale).toBe(false);
+    await expect.poll(async () => (await a.peer("b"))?.families[0]?.stale, { timeout: 15_000 }).toBe(false);
     expect(await a.routes()).toEqual(["10.244.1.0/24 via self", "10.244.2.0/24 via 10.96.0.3"]);
     expect(await (await again.client()).ask("bgp-status", {})).toMatchObject({ phase: "running" });
   });
@@ -228,7 +230,9 @@ describe("two speakers", { timeout: 60_000 }, () => {
       { name: "r-10.96.0.3", addr: "10.96.0.3", role: "rr-client" },
     ]);
     clients[1]?.child.kill("SIGTERM");
-    await expect.poll(async () => (await reflector.peers()).map(({ name }) => name)).toEqual(["r-10.96.0.2"]);
+    await expect
+      .poll(async () => (await reflector.peers()).map(({ name }) => name), { timeout: 15_000 })
+      .toEqual(["r-10.96.0.2"]);
   });
 });
 

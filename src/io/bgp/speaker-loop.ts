@@ -9,6 +9,8 @@ const TURN_OUTPUTS_MAX = 1024;
 /** Octets that are received before the speaker must read them; less waits for the other sockets of the turn. */
 const UNREAD_BYTES_MAX = 64 * 1024;
 const TIMER_MS_MAX = 2 ** 31 - 1;
+/** How much too early a turn may come: to be awake for nothing costs an idle process more than to move its timer. */
+const EARLY_US_MAX = 100_000;
 
 /** What is driven: an engine. Inputs may come between two calls of `poll()`; `blocked` does. */
 export interface SpeakerEngine {
@@ -103,9 +105,10 @@ export class SpeakerLoop {
     else this.#armTimer(deadline);
   }
 
-  /** A timer that is armed for an earlier moment stays: an early turn costs less than moving it for every message. */
+  /** A timer that is armed for a moment a little earlier stays: it is not moved for every message. */
   #armTimer(deadline: Instant): void {
-    if (this.#timerAt <= deadline || !this.#running) return;
+    if (deadline === NEVER || !this.#running) return;
+    if (this.#timerAt <= deadline && deadline < this.#timerAt + EARLY_US_MAX) return;
     clearTimeout(this.#timer);
     this.#timerAt = deadline;
     const waitMs = Math.min(Math.ceil((deadline - this.#clock.now()) / 1000), TIMER_MS_MAX);

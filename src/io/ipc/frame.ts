@@ -1,6 +1,7 @@
 // The framing of podloom's local sockets: a 4-byte big-endian length, then one msgpackr value. Whoever is at the other end
 // may be broken: lengths are bounded before anything is kept, and memory grows only with bytes that have arrived.
-import { Packr } from "msgpackr";
+import type { Packr } from "msgpackr";
+import { loadPackr } from "../late-packages.ts";
 import { messageOf, PodloomError } from "../podloom-error.ts";
 import { FRAME_BYTES_MAX } from "./protocol.ts";
 
@@ -8,12 +9,20 @@ const LENGTH_BYTES = 4;
 const NOT_PODLOOM =
   "What speaks on this socket is not the same version of podloom; stop it and start it again.";
 
-// Plain maps, not msgpackr's records: these carry no state from frame to frame.
-const codec = new Packr({ useRecords: false, mapsAsObjects: true });
+let made: Packr | undefined;
+
+/** Plain maps, not msgpackr's records: these carry no state from frame to frame. */
+function codec(): Packr {
+  if (made === undefined) {
+    const Codec = loadPackr();
+    made = new Codec({ useRecords: false, mapsAsObjects: true });
+  }
+  return made;
+}
 
 /** One frame. @throws PodloomError PL_FRAME_TOO_LONG when `value` needs more than FRAME_BYTES_MAX */
 export function encodeFrame(value: unknown): Buffer {
-  const body = codec.pack(value);
+  const body = codec().pack(value);
   if (body.length > FRAME_BYTES_MAX) {
     throw new PodloomError(
       "PL_FRAME_TOO_LONG",
@@ -79,7 +88,7 @@ export class FrameDecoder {
 
 function decode(body: Buffer): unknown {
   try {
-    return codec.unpack(body) as unknown;
+    return codec().unpack(body) as unknown;
   } catch (cause) {
     throw new PodloomError(
       "PL_FRAME_MALFORMED",

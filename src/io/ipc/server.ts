@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, mkdtempSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { makeFolder } from "../make-folder.ts";
@@ -62,8 +62,11 @@ export class IpcServer {
         });
         chmodSync(unplaced, 0o600);
         renameSync(unplaced, path);
-      } finally {
+        // It is empty. What removes a folder with all that is in it is only loaded when it is needed.
+        rmdirSync(temporary);
+      } catch (thrown) {
         rmSync(temporary, { recursive: true, force: true });
+        throw thrown;
       }
     } catch (cause) {
       server.close();
@@ -104,6 +107,7 @@ export class IpcServer {
 async function refuseLiveSocket(path: string): Promise<void> {
   let socket: Socket;
   try {
+    if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
     socket = await connectSocket(path);
   } catch (thrown) {
     const code = (thrown as NodeJS.ErrnoException).code;

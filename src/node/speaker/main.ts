@@ -1,12 +1,12 @@
 // `podloom bgp …`: a stand-alone BGP speaker as a process of its own.
 import { dirname } from "node:path";
-import { MonotonicClock, SystemRng } from "../../io/clock.ts";
 import { DocumentError } from "../../io/document/problem.ts";
 import { IpcServer } from "../../io/ipc/server.ts";
 import type { SpeakerStopArgs } from "../../io/ipc/speaker-protocol.ts";
 import { speakerFolder, speakerSocket } from "../../io/ipc/speaker-socket.ts";
 import { Logger } from "../../io/logger.ts";
 import { makeOwnFolder } from "../../io/make-folder.ts";
+import { JitterRng, UptimeClock } from "../../io/plain-clock.ts";
 import { describeError, messageOf, PodloomError } from "../../io/podloom-error.ts";
 import { dieLoudly, Exit } from "../die-loudly.ts";
 import { summary } from "./file/resolve.ts";
@@ -15,7 +15,6 @@ import { type LoadedPlan, loadPlan } from "./load-plan.ts";
 import type { SpeakerPlan } from "./plan.ts";
 import { ROOM } from "./speaker-log.ts";
 import { SpeakerProcess } from "./speaker-process.ts";
-import { answer } from "./verbs.ts";
 
 async function main(argv: readonly string[]): Promise<number> {
   let flags: SpeakerFlags | undefined;
@@ -69,8 +68,8 @@ function load(flags: SpeakerFlags, policies: SpeakerPlan["policies"]): Promise<L
 
 async function run(plan: SpeakerPlan, flags: SpeakerFlags, logger: Logger): Promise<number> {
   const speaker = new SpeakerProcess(plan, {
-    clock: new MonotonicClock(),
-    rng: new SystemRng(),
+    clock: new UptimeClock(),
+    rng: new JitterRng(),
     logger,
     file: flags.file,
     load: (policies) => load(flags, policies),
@@ -158,7 +157,12 @@ async function listen(
   try {
     return await IpcServer.listen(at, {
       from: name,
-      onRequest: (request) => answer(request, { process: speaker, stop }),
+      onRequest: (request) => {
+        // Late: most speakers of a mesh are never asked anything.
+        import("./verbs.ts")
+          .then(({ answer }) => answer(request, { process: speaker, stop }))
+          .catch((thrown: unknown) => request.fail(thrown));
+      },
     });
   } catch (thrown) {
     throw socketFault(thrown, name, at, path === undefined);

@@ -12,8 +12,10 @@ export function logOutput(logger: Logger, output: SpeakerOutput): void {
   switch (output.t) {
     case "trace": {
       const { neighbor, addr, trace } = output;
-      const { level, message } = describeTrace(trace);
-      logger.log(level, ROOM, trace.t, message, { neighbor, addr: formatIpv4(addr), ...traceFields(trace) });
+      const said = describeTrace(trace);
+      if (!logger.writes(said.level)) return;
+      const fields = { neighbor, addr: formatIpv4(addr), ...traceFields(trace) };
+      logger.log(said.level, ROOM, trace.t, said.message, fields);
       return;
     }
     case "log":

@@ -38,53 +38,55 @@ function range(what: string) {
   );
 }
 
-const match = about(
-  z.strictObject({
-    prefixes: z.exactOptional(
-      oneOrMore(
-        prefixRange('A prefix; "ge" and "le" after it match longer ones of these lengths.'),
-        "Prefixes that the route is to one of.",
-        PREFIXES_MAX,
+const match = z.lazy(() =>
+  about(
+    z.strictObject({
+      prefixes: z.exactOptional(
+        oneOrMore(
+          prefixRange('A prefix; "ge" and "le" after it match longer ones of these lengths.'),
+          "Prefixes that the route is to one of.",
+          PREFIXES_MAX,
+        ),
       ),
-    ),
-    communities: z.exactOptional(
-      oneOrMore(community("A community, by number or by name."), "The route has one of these.", LIST_MAX),
-    ),
-    largeCommunities: z.exactOptional(
-      oneOrMore(largeCommunity("A large community."), "The route has one of these.", LIST_MAX),
-    ),
-    extCommunities: z.exactOptional(
-      oneOrMore(extCommunity("An extended community."), "The route has one of these.", LIST_MAX),
-    ),
-    asPath: z.exactOptional(
-      words(
-        EXPRESSION_LENGTH_MAX,
-        'A regular expression over the AS path, in which "_" stands for the beginning, the end, or what is between two AS numbers.',
-        "_64513_",
+      communities: z.exactOptional(
+        oneOrMore(community("A community, by number or by name."), "The route has one of these.", LIST_MAX),
       ),
-    ),
-    asPathLength: z.exactOptional(range("How long the AS path is, as the decision counts.")),
-    originAs: z.exactOptional(
-      oneOrMore(asNumber("An AS number."), "The AS that the route comes from.", LIST_MAX),
-    ),
-    neighborAs: z.exactOptional(
-      oneOrMore(asNumber("An AS number."), "The AS that the route came through last.", LIST_MAX),
-    ),
-    origin: z.exactOptional(oneOrMore(oneOf(ORIGINS, "An ORIGIN."), "ORIGIN of the route.", 3)),
-    nextHop: z.exactOptional(
-      oneOrMore(nextHopRange("An address, or a prefix of addresses."), "Where the route leads.", LIST_MAX),
-    ),
-    source: z.exactOptional(
-      oneOrMore(
-        words(80, `Where the route is from: ${SOURCES}.`, "external"),
-        `Of these: ${SOURCES}.`,
-        LIST_MAX,
+      largeCommunities: z.exactOptional(
+        oneOrMore(largeCommunity("A large community."), "The route has one of these.", LIST_MAX),
       ),
-    ),
-    med: z.exactOptional(range("MED of the route; {} asks that it has one.")),
-    localPref: z.exactOptional(range("LOCAL_PREF of the route.")),
-  }),
-  "What a route must be for the rule to apply: all that is given must hold; of a list, one of it.",
+      extCommunities: z.exactOptional(
+        oneOrMore(extCommunity("An extended community."), "The route has one of these.", LIST_MAX),
+      ),
+      asPath: z.exactOptional(
+        words(
+          EXPRESSION_LENGTH_MAX,
+          'A regular expression over the AS path, in which "_" stands for the beginning, the end, or what is between two AS numbers.',
+          "_64513_",
+        ),
+      ),
+      asPathLength: z.exactOptional(range("How long the AS path is, as the decision counts.")),
+      originAs: z.exactOptional(
+        oneOrMore(asNumber("An AS number."), "The AS that the route comes from.", LIST_MAX),
+      ),
+      neighborAs: z.exactOptional(
+        oneOrMore(asNumber("An AS number."), "The AS that the route came through last.", LIST_MAX),
+      ),
+      origin: z.exactOptional(oneOrMore(oneOf(ORIGINS, "An ORIGIN."), "ORIGIN of the route.", 3)),
+      nextHop: z.exactOptional(
+        oneOrMore(nextHopRange("An address, or a prefix of addresses."), "Where the route leads.", LIST_MAX),
+      ),
+      source: z.exactOptional(
+        oneOrMore(
+          words(80, `Where the route is from: ${SOURCES}.`, "external"),
+          `Of these: ${SOURCES}.`,
+          LIST_MAX,
+        ),
+      ),
+      med: z.exactOptional(range("MED of the route; {} asks that it has one.")),
+      localPref: z.exactOptional(range("LOCAL_PREF of the route.")),
+    }),
+    "What a route must be for the rule to apply: all that is given must hold; of a list, one of it.",
+  ),
 );
 
 function edit<S extends z.ZodMiniType>(item: S, what: string) {
@@ -99,45 +101,53 @@ function edit<S extends z.ZodMiniType>(item: S, what: string) {
   );
 }
 
-const set = about(
-  z.strictObject({
-    localPref: z.exactOptional(whole(0, U32_MAX, "LOCAL_PREF.")),
-    med: z.exactOptional(about(z.nullable(whole(0, U32_MAX, "MED.")), "MED; null takes it away.")),
-    origin: z.exactOptional(oneOf(ORIGINS, "ORIGIN.")),
-    nextHop: z.exactOptional(nextHopOrSelf("Where the route leads: an address; self, for export: our own.")),
-    weight: z.exactOptional(whole(0, 65_535, "For import: a preference that is never told to anybody.")),
-    prepend: z.exactOptional(
-      about(
-        z.array(asNumber("An AS number.")).check(z.minLength(1), z.maxLength(255)),
-        "AS numbers that are put in front of the path, the first in front of all.",
+const set = z.lazy(() =>
+  about(
+    z.strictObject({
+      localPref: z.exactOptional(whole(0, U32_MAX, "LOCAL_PREF.")),
+      med: z.exactOptional(about(z.nullable(whole(0, U32_MAX, "MED.")), "MED; null takes it away.")),
+      origin: z.exactOptional(oneOf(ORIGINS, "ORIGIN.")),
+      nextHop: z.exactOptional(
+        nextHopOrSelf("Where the route leads: an address; self, for export: our own."),
       ),
-    ),
-    communities: z.exactOptional(edit(community("A community."), "Communities")),
-    largeCommunities: z.exactOptional(edit(largeCommunity("A large community."), "Large communities")),
-    extCommunities: z.exactOptional(edit(extCommunity("An extended community."), "Extended communities")),
-  }),
-  "What the rule changes of a route that it accepts, or hands on.",
+      weight: z.exactOptional(whole(0, 65_535, "For import: a preference that is never told to anybody.")),
+      prepend: z.exactOptional(
+        about(
+          z.array(asNumber("An AS number.")).check(z.minLength(1), z.maxLength(255)),
+          "AS numbers that are put in front of the path, the first in front of all.",
+        ),
+      ),
+      communities: z.exactOptional(edit(community("A community."), "Communities")),
+      largeCommunities: z.exactOptional(edit(largeCommunity("A large community."), "Large communities")),
+      extCommunities: z.exactOptional(edit(extCommunity("An extended community."), "Extended communities")),
+    }),
+    "What the rule changes of a route that it accepts, or hands on.",
+  ),
 );
 
-const rule = about(
-  z.strictObject({
-    name: z.exactOptional(words(80, "For explanations.", "no-default-route")),
-    match: z.exactOptional(match),
-    set: z.exactOptional(set),
-    action: about(
-      z._default(z.enum(["accept", "reject", "next"]), "accept"),
-      "accept or reject the route, or go on with the next rule.",
-    ),
-  }),
-  "One rule.",
+const rule = z.lazy(() =>
+  about(
+    z.strictObject({
+      name: z.exactOptional(words(80, "For explanations.", "no-default-route")),
+      match: z.exactOptional(match),
+      set: z.exactOptional(set),
+      action: about(
+        z._default(z.enum(["accept", "reject", "next"]), "accept"),
+        "accept or reject the route, or go on with the next rule.",
+      ),
+    }),
+    "One rule.",
+  ),
 );
 
-const policy = about(
-  z.strictObject({
-    default: oneOf(["accept", "reject"], "What becomes of a route that no rule accepts or rejects."),
-    rules: about(z._default(z.array(rule).check(z.maxLength(RULES_MAX)), []), "The rules, in their order."),
-  }),
-  "A policy.",
+const policy = z.lazy(() =>
+  about(
+    z.strictObject({
+      default: oneOf(["accept", "reject"], "What becomes of a route that no rule accepts or rejects."),
+      rules: about(z._default(z.array(rule).check(z.maxLength(RULES_MAX)), []), "The rules, in their order."),
+    }),
+    "A policy.",
+  ),
 );
 
 export const policies = about(

@@ -30,36 +30,40 @@ const U32_MAX = 0xffff_ffff;
 /** A network of our own. */
 export const networkSchema = z.union([
   anyPrefix("A network of our own, announced with our address as its next hop."),
-  about(
-    z.strictObject({
-      prefix: anyPrefix("The network."),
-      nextHop: z.exactOptional(nextHopOrSelf("Where it leads; default self, our own address.")),
-      med: z.exactOptional(whole(0, U32_MAX, "MED.")),
-      localPref: z.exactOptional(whole(0, U32_MAX, "LOCAL_PREF.")),
-      origin: z.exactOptional(oneOf(ORIGINS, "ORIGIN; default igp.")),
-      communities: z.exactOptional(
-        oneOrMore(community("A community."), "Communities that it is told with.", 255),
-      ),
-    }),
-    "A network of our own, with attributes.",
+  z.lazy(() =>
+    about(
+      z.strictObject({
+        prefix: anyPrefix("The network."),
+        nextHop: z.exactOptional(nextHopOrSelf("Where it leads; default self, our own address.")),
+        med: z.exactOptional(whole(0, U32_MAX, "MED.")),
+        localPref: z.exactOptional(whole(0, U32_MAX, "LOCAL_PREF.")),
+        origin: z.exactOptional(oneOf(ORIGINS, "ORIGIN; default igp.")),
+        communities: z.exactOptional(
+          oneOrMore(community("A community."), "Communities that it is told with.", 255),
+        ),
+      }),
+      "A network of our own, with attributes.",
+    ),
   ),
 ]);
 
 const decision = about(
   z._default(
-    z.strictObject({
-      alwaysCompareMed: z.exactOptional(
-        flag("Compare MED between paths through different ASs; default false."),
-      ),
-      missingMedWorst: z.exactOptional(flag("A path without MED loses to any with one; default false.")),
-      preferOldest: z.exactOptional(
-        flag(
-          "Among external paths that are equal so far, keep the one that is chosen (RFC 5004); default false.",
+    z.lazy(() =>
+      z.strictObject({
+        alwaysCompareMed: z.exactOptional(
+          flag("Compare MED between paths through different ASs; default false."),
         ),
-      ),
-      multipathMax: z.exactOptional(whole(1, 256, "How many equal paths may share the load; default 1.")),
-      multipathRelax: z.exactOptional(flag("They may go through different ASs; default false.")),
-    }),
+        missingMedWorst: z.exactOptional(flag("A path without MED loses to any with one; default false.")),
+        preferOldest: z.exactOptional(
+          flag(
+            "Among external paths that are equal so far, keep the one that is chosen (RFC 5004); default false.",
+          ),
+        ),
+        multipathMax: z.exactOptional(whole(1, 256, "How many equal paths may share the load; default 1.")),
+        multipathRelax: z.exactOptional(flag("They may go through different ASs; default false.")),
+      }),
+    ),
     {},
   ),
   "How the best of several paths is chosen.",
@@ -72,9 +76,11 @@ const listen = about(
       z.strictObject({
         port: z.exactOptional(whole(0, 65_535, "TCP port; 0: any that is free; default 1790.")),
         addresses: z.exactOptional(
-          about(
-            z.array(nodeAddress("An address of ours.", "10.0.1.1")).check(z.minLength(1), z.maxLength(64)),
-            "Our addresses that may be called; default: `address`.",
+          z.lazy(() =>
+            about(
+              z.array(nodeAddress("An address of ours.", "10.0.1.1")).check(z.minLength(1), z.maxLength(64)),
+              "Our addresses that may be called; default: `address`.",
+            ),
           ),
         ),
       }),
@@ -86,16 +92,18 @@ const listen = about(
 
 const restart = about(
   z._default(
-    z.strictObject({
-      graceful: z.exactOptional(
-        flag(
-          "Ask all neighbors for graceful restart: forwarding goes on while this process is gone; default false.",
+    z.lazy(() =>
+      z.strictObject({
+        graceful: z.exactOptional(
+          flag(
+            "Ask all neighbors for graceful restart: forwarding goes on while this process is gone; default false.",
+          ),
         ),
-      ),
-      deferralSec: z.exactOptional(
-        whole(1, 86_400, "After --restarting: how long to wait for the neighbors' routes; default 120."),
-      ),
-    }),
+        deferralSec: z.exactOptional(
+          whole(1, 86_400, "After --restarting: how long to wait for the neighbors' routes; default 120."),
+        ),
+      }),
+    ),
     {},
   ),
   "What happens when this speaker restarts (RFC 4724).",

@@ -67,7 +67,10 @@ export function describeTrace(trace: BgpTrace): { readonly level: TraceLevel; re
     case "open":
       return {
         level: "debug",
-        message: `OPEN: AS ${openAs(trace.open)}, identifier ${formatIpv4(trace.open.bgpId)}, hold time ${trace.open.holdTimeSec} s`,
+        get message() {
+          const { open } = trace;
+          return `OPEN: AS ${openAs(open)}, identifier ${formatIpv4(open.bgpId)}, hold time ${open.holdTimeSec} s`;
+        },
       };
     case "warning":
       return { level: "warn", message: trace.message };
@@ -111,11 +114,13 @@ function describeState(trace: BgpTrace & { readonly t: "state" }): {
   readonly level: TraceLevel;
   readonly message: string;
 } {
-  const end = trace.to === "Established" || trace.from === "Established";
-  const side = trace.incoming ? "incoming" : "outgoing";
+  const { from, to, event, incoming } = trace;
   return {
-    level: end ? "info" : "debug",
-    message: `${trace.from} -> ${trace.to} (${trace.event}, ${side})`,
+    level: to === "Established" || from === "Established" ? "info" : "debug",
+    // Five of these a session, which mostly nobody reads.
+    get message() {
+      return `${from} -> ${to} (${event}, ${incoming ? "incoming" : "outgoing"})`;
+    },
   };
 }
 

@@ -5,7 +5,7 @@
 // main. A call while a session is Established is a second session, or a neighbour that has restarted: the rival then waits for the
 // neighbour's OPEN before it sends its own (DelayOpen), so that the neighbour cannot take it for a collision and prefer it.
 import { type Rng, unit } from "../../../base/rng.ts";
-import { type Instant, SEC_US } from "../../../base/time.ts";
+import { type Instant, NEVER, SEC_US } from "../../../base/time.ts";
 import { ErrorCode, type Notice } from "../../../wire/bgp/errors.ts";
 import { emitKeepalive, messageLength, messageType } from "../../../wire/bgp/header.ts";
 import { keepaliveTimeSec, type Negotiated } from "../../../wire/bgp/negotiated.ts";
@@ -29,6 +29,11 @@ const SILENT_CALL_US = 5 * SEC_US;
 const SECOND_OPEN_WAIT_SEC = 5;
 /** A neighbour that calls anew sooner than this has not restarted: its call has crossed ours. */
 const RESTART_AFTER_US = 5 * SEC_US;
+
+/** @rfc 4271#10 */
+const JITTER_MIN = 0.75;
+/** KEEPALIVEs are not sent more often. @rfc 4271#4.4 */
+const KEEPALIVE_GAP_US = SEC_US;
 
 const KEEPALIVE = keepaliveBytes();
 
@@ -191,6 +196,22 @@ export class ConnectionPair {
       this.step(other, { t: "OpenCollisionDump" }, now);
     }
     this.step(c, { t: "KeepAliveMsg" }, now);
+    // Ours answers the neighbour's: so one side of a session wakes the other, and not each the other in its turn.
+    if (c.established) this.keepaliveEarly(now);
+  }
+
+  /** When {@link keepaliveEarly} has something to do; NEVER without a session that has KEEPALIVEs. */
+  get keepaliveFrom(): Instant {
+    return this.session?.keepaliveFrom ?? NEVER;
+  }
+
+  /**
+   * Sends the session's KEEPALIVE now, if its timer's jitter would allow it: somebody is awake anyway, and an idle process that wakes once
+   * for all its neighbours takes a fraction of what one takes that wakes for each. All may have the same jitter. @rfc 4271#10
+   */
+  keepaliveEarly(now: Instant): void {
+    const c = this.session;
+    if (c !== undefined && now >= c.keepaliveFrom) this.step(c, TIMER_EVENTS.keepalive, now);
   }
 
   /** What a connection has to write next, if it can. */
@@ -204,7 +225,7 @@ export class ConnectionPair {
     c.progressed(now);
     if (bytes !== KEEPALIVE && c.established && c.fsm.holdTimeSec > 0) {
       const intervalUs = keepaliveTimeSec(c.fsm.holdTimeSec) * SEC_US;
-      c.deadlines.arm("keepalive", now + Math.round(intervalUs * this.#jitter()));
+      this.#armKeepalive(c, now + Math.round(intervalUs * this.#jitter()), now);
     }
     this.#sent(bytes);
     return { t: "send", conn: c.conn, bytes };
@@ -288,7 +309,7 @@ export class ConnectionPair {
 
   /** Uniform in 0.75..1. @rfc 4271#10 */
   #jitter(): number {
-    return 0.75 + unit(this.#rng) / 4;
+    return JITTER_MIN + unit(this.#rng) * (1 - JITTER_MIN);
   }
 
   #perform(c: BgpConnection, action: FsmAction, event: FsmEvent, now: Instant): void {
@@ -315,7 +336,8 @@ export class ConnectionPair {
         c.deadlines.cancelAll();
         return;
       case "arm":
-        c.deadlines.arm(action.timer, action.at);
+        if (action.timer === "keepalive") this.#armKeepalive(c, action.at, now);
+        else c.deadlines.arm(action.timer, action.at);
         return;
       case "cancel":
         c.deadlines.cancel(action.timer);
@@ -331,6 +353,12 @@ export class ConnectionPair {
       case "deliver":
         return;
     }
+  }
+
+  #armKeepalive(c: BgpConnection, at: Instant, now: Instant): void {
+    c.deadlines.arm("keepalive", at);
+    const soonestUs = JITTER_MIN * keepaliveTimeSec(c.fsm.holdTimeSec) * SEC_US;
+    c.keepaliveFrom = now + Math.max(soonestUs, KEEPALIVE_GAP_US);
   }
 
   #sendOpen(c: BgpConnection): void {

@@ -1,4 +1,4 @@
-import { type Instant, SEC_US } from "../../../base/time.ts";
+import { type Instant, NEVER, SEC_US } from "../../../base/time.ts";
 
 import type { BgpError, Notice } from "../../../wire/bgp/errors.ts";
 import { EXTENDED_MESSAGE_MAX, MESSAGE_MAX } from "../../../wire/bgp/header.ts";
@@ -31,6 +31,8 @@ export class BgpConnection {
   /** Was TCP up before the neighbour's other connection was Established? */
   contemporary = false;
   establishedAt: Instant = 0;
+  /** From here on a KEEPALIVE may be sent: the jitter of its timer would allow it. NEVER while none is due at all. @rfc 4271#10 */
+  keepaliveFrom: Instant = NEVER;
   sent: OpenMessage | undefined;
   received: OpenMessage | undefined;
   negotiated: Negotiated | undefined;
@@ -71,6 +73,7 @@ export class BgpConnection {
     this.cache = undefined;
     this.lostBy = undefined;
     this.notice = undefined;
+    this.keepaliveFrom = NEVER;
     this.queue.clear();
     this.queue.blocked = false;
     this.reader = new MessageReader();

@@ -21,8 +21,9 @@ export const TIMER_EVENTS: Readonly<Record<BgpTimer, FsmEvent>> = {
 };
 
 /**
- * The timers of one connection's machine. They are re-armed with every message, so {@link wakeAt} moves later only when it has
- * come and nothing was due: whoever waits for it re-arms its own timer once a hold time, not once a message.
+ * The timers of one connection's machine. Most are re-armed with every message, so {@link wakeAt} moves later only when it has
+ * come and nothing was due: whoever waits for it re-arms its own timer once a hold time, not once a message. The KEEPALIVE timer is
+ * nearly always the first, and re-armed by what is written: it moves at once, or an idle session would wake for nothing.
  */
 export class Deadlines {
   readonly #at: Record<BgpTimer, Instant> = {
@@ -46,8 +47,10 @@ export class Deadlines {
   }
 
   arm(timer: BgpTimer, at: Instant): void {
+    const before = this.#at[timer];
     this.#at[timer] = at;
     if (at < this.#wakeAt) this.#wakeAt = at;
+    else if (timer === "keepalive" && before === this.#wakeAt) this.#wakeAt = this.#first();
   }
 
   cancel(timer: BgpTimer): void {

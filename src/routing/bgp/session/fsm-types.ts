@@ -13,7 +13,7 @@ export type BgpTimer = "connectRetry" | "hold" | "keepalive" | "delayOpen" | "id
 export interface FsmOptions {
   /** ConnectRetryTime: between one attempt to connect and the next. */
   readonly connectRetrySec: number;
-  /** Before the first attempt to connect; 0 dials at once. Meanwhile the neighbour may call. */
+  /** Before the first attempt to connect, and after one that was refused; 0 dials at once. Meanwhile the neighbour may call. */
   readonly connectDelaySec: number;
   /** Before dialling again when an Established session ended without a fault. */
   readonly restartDelaySec: number;

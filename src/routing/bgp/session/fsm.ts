@@ -2,7 +2,7 @@
 // RFC 9687 (send hold timer). One machine stands for the neighbour; each further connection has one of its own until the
 // collision procedure has chosen (peer.ts). Where this machine is not the RFC's letter:
 //   - TcpConnectionFails in Connect leads to Active with a running ConnectRetryTimer, DelayOpen or not: a refused connection is
-//     no reason to become deaf;
+//     no reason to become deaf; with a connect delay, the timer runs as long as that and no longer;
 //   - a NOTIFICATION is never answered, not in OpenSent either (section 6.4 over the table of 8.2.2);
 //   - a second OPEN on a connection is an FSM error: OPENs of other connections come as OpenCollisionDump;
 //   - losing a collision counts for nothing: no ConnectRetryCounter, no IdleHoldTimer;
@@ -174,11 +174,16 @@ function dialAgain(fsm: BgpFsm, event: FsmEvent, now: Instant): FsmStep {
   return { state: { ...fsm, state: "Connect", delayOpenRunning: false }, actions };
 }
 
-/** To Active, deaf to nobody, until the ConnectRetryTimer says to dial again. */
+/**
+ * To Active, deaf to nobody, until the ConnectRetryTimer says to dial again: after the delay before a first attempt, where there is one, as
+ * BIRD does. Its retry time is for attempts that nobody answers, and a neighbour that refuses is about to listen as often as not.
+ */
 function retryLater(fsm: BgpFsm, event: FsmEvent, now: Instant): FsmStep {
+  const { passive, connectDelaySec, connectRetrySec } = fsm.options;
   const actions: FsmAction[] = [CLOSE, RELEASE];
-  if (!fsm.options.passive) {
-    actions.push(armJittered("connectRetry", fsm.options.connectRetrySec, event, now));
+  if (!passive) {
+    const waitSec = connectDelaySec > 0 ? Math.min(connectDelaySec, connectRetrySec) : connectRetrySec;
+    actions.push(armJittered("connectRetry", waitSec, event, now));
   }
   return { state: { ...fsm, state: "Active", delayOpenRunning: false }, actions };
 }

@@ -50,7 +50,9 @@ export type PeerInput =
   /** How many prefixes of the family the neighbour has announced by now. May be given amid a drain. */
   | { readonly t: "prefixCount"; readonly family: Family; readonly count: number }
   /** nextDeadline() has come. */
-  | { readonly t: "tick" };
+  | { readonly t: "tick" }
+  /** The process is awake anyway: a KEEPALIVE that may be sent by now is sent. */
+  | { readonly t: "keepalive" };
 
 /** Why a session ended. */
 export type DownReason =

@@ -111,6 +111,9 @@ export class BgpPeer {
       case "prefixCount":
         this.#countPrefixes(input.family, input.count);
         break;
+      case "keepalive":
+        this.#pair.keepaliveEarly(now);
+        break;
       case "tick":
         this.#pair.tick(now);
         this.#intake.tick(now);
@@ -135,6 +138,11 @@ export class BgpPeer {
   /** No later than the first timer, possibly earlier; NEVER when none runs. */
   nextDeadline(): Instant {
     return Math.min(this.#pair.nextDeadline(), this.#intake.nextDeadline());
+  }
+
+  /** When an input `keepalive` makes it send one; NEVER while it has none to send. */
+  get keepaliveFrom(): Instant {
+    return this.#pair.keepaliveFrom;
   }
 
   /** Is it Established, and does transmit() take octets? */

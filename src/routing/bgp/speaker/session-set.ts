@@ -22,6 +22,8 @@ export class SessionSet {
   readonly #toDrain = new Set<Neighbor>();
   /** No later than the first deadline of a neighbour. */
   #earliest: Instant = NEVER;
+  /** The first one has moved: is `#earliest` only a bound? */
+  #moved = false;
 
   constructor(
     emit: (output: SpeakerOutput) => void,
@@ -39,6 +41,7 @@ export class SessionSet {
   del(neighbor: Neighbor): void {
     this.#all.delete(neighbor);
     this.#toDrain.delete(neighbor);
+    this.#moved = true;
   }
 
   [Symbol.iterator](): Iterator<Neighbor> {
@@ -46,6 +49,11 @@ export class SessionSet {
   }
 
   nextDeadline(): Instant {
+    if (this.#moved) {
+      this.#moved = false;
+      this.#earliest = NEVER;
+      for (const neighbor of this.#all) this.#earliest = Math.min(this.#earliest, neighbor.deadline);
+    }
     return this.#earliest;
   }
 
@@ -78,14 +86,14 @@ export class SessionSet {
     if (input.t === "closed" || input.t === "connectFailed") this.#byConn.delete(input.conn);
   }
 
-  /** Fires what is due. */
+  /** Fires what is due, and what may be sent along: KEEPALIVEs of the other sessions that their jitter would allow by now. */
   tick(now: Instant): void {
     if (now < this.#earliest) return;
-    this.#earliest = NEVER;
     for (const neighbor of this.#all) {
       if (neighbor.deadline <= now) this.tell(neighbor, { t: "tick" }, now);
-      this.#earliest = Math.min(this.#earliest, neighbor.deadline);
+      else if (neighbor.peer.keepaliveFrom <= now) this.tell(neighbor, { t: "keepalive" }, now);
     }
+    this.#moved = true;
   }
 
   /** Hears everybody who may have something to say. */
@@ -98,8 +106,10 @@ export class SessionSet {
     for (let output = peer.poll(); output !== undefined; output = peer.poll())
       this.#perform(neighbor, output);
     this.#toDrain.delete(neighbor);
+    const before = neighbor.deadline;
     neighbor.deadline = peer.nextDeadline();
     if (neighbor.deadline < this.#earliest) this.#earliest = neighbor.deadline;
+    else if (before === this.#earliest && neighbor.deadline > before) this.#moved = true;
   }
 
   /** Closes every connection without a word: to the neighbours this speaker has crashed. */

@@ -489,6 +489,14 @@ describe("when to start again", () => {
     expect(started.actions.map(actionText)).toEqual(["-idleHold", "connectRetry@1.5"]);
   });
 
+  test("after a refused connection that delay is spent again, if it is shorter than ConnectRetry", () => {
+    const options = { ...OPTIONS, connectDelaySec: 2 };
+    const dialling: BgpFsm = { ...idleFsm(options), state: "Connect" };
+    expect(outcome(dialling, { t: "TcpConnectionFails" })).toBe("Active =0 close release connectRetry@1.5");
+    const patient = { ...dialling, options: { ...options, connectDelaySec: 1000 } };
+    expect(outcome(patient, { t: "TcpConnectionFails" })).toBe("Active =0 close release connectRetry@90");
+  });
+
   test("after a session that ended without a fault the next dial comes soon, after a failed attempt at ConnectRetry", () => {
     const lost = step(SITUATIONS.Established, { t: "TcpConnectionFails" }, NOW).state;
     expect(outcome(lost, { t: "IdleHoldTimerExpires" })).toBe("Active -idleHold connectRetry@0.75");

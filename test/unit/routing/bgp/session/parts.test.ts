@@ -25,14 +25,16 @@ import {
 } from "../../../../support/bgp-bench.ts";
 
 describe("deadlines", () => {
-  test("wakeAt moves later only when it has come; what is due longest comes first", () => {
+  test("wakeAt moves later only when it has come, but with the KEEPALIVE timer at once; what is due longest comes first", () => {
     const deadlines = new Deadlines();
+    deadlines.arm("hold", 30);
     deadlines.arm("hold", 90);
-    deadlines.arm("keepalive", 30);
-    deadlines.arm("keepalive", 60);
     expect(deadlines.wakeAt).toBe(30);
     expect(deadlines.due(29)).toBeUndefined();
     expect(deadlines.due(30)).toBeUndefined();
+    expect(deadlines.wakeAt).toBe(90);
+    deadlines.arm("keepalive", 50);
+    deadlines.arm("keepalive", 60);
     expect(deadlines.wakeAt).toBe(60);
     expect(deadlines.due(100)).toBe("keepalive");
     expect(deadlines.due(100)).toBe("hold");

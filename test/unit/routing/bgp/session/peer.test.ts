@@ -134,6 +134,34 @@ describe("coming up", () => {
 });
 
 describe("timers of a session", () => {
+  test("a KEEPALIVE is answered with ours as soon as our jitter allows it, once, and no sooner", () => {
+    const bench = new PeerBench();
+    const conn = bench.establish();
+    const { keepaliveAt } = bench.peer.status();
+    // 90 s of hold time: every 30 s, or a quarter of that sooner.
+    const soonest = bench.now + 22.5 * SEC_US;
+    expect(bench.peer.keepaliveFrom).toBe(soonest);
+    expect(keepaliveAt).toBeGreaterThan(soonest);
+    bench.now = soonest - 1;
+    expect(bench.receive(conn, KEEPALIVE)).toEqual([]);
+    expect(bench.give({ t: "keepalive" })).toEqual([]);
+    bench.now = soonest;
+    expect(bench.receive(conn, KEEPALIVE)).toEqual([`send ${conn} KEEPALIVE`]);
+    expect(bench.receive(conn, KEEPALIVE)).toEqual([]);
+    expect(bench.peer.status().keepaliveAt).toBeGreaterThanOrEqual(soonest + 22.5 * SEC_US);
+    // Nothing is left of the timer as it was.
+    expect(bench.peer.nextDeadline()).toBeGreaterThanOrEqual(soonest + 22.5 * SEC_US);
+  });
+
+  test("without a hold time there is nothing to send, nor where there is no session", () => {
+    const bench = new PeerBench();
+    expect(bench.peer.keepaliveFrom).toBe(NEVER);
+    bench.establish(openBytes(otherConfig({ holdTimeSec: 0 })));
+    bench.now += 1000 * SEC_US;
+    expect(bench.peer.keepaliveFrom).toBe(NEVER);
+    expect(bench.give({ t: "keepalive" })).toEqual([]);
+  });
+
   test("KEEPALIVEs go out at a third of the hold time, jittered; the hold timer is re-armed by what comes", () => {
     const bench = new PeerBench();
     const conn = bench.establish();

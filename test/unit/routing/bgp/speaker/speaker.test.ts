@@ -10,6 +10,7 @@ import {
 } from "../../../../../src/routing/bgp/speaker/inspect.ts";
 import type { Neighbor } from "../../../../../src/routing/bgp/speaker/neighbor.ts";
 import type { SpeakerConfig } from "../../../../../src/routing/bgp/speaker/speaker-config.ts";
+import { MessageType } from "../../../../../src/wire/bgp/header.ts";
 import { BgpCluster, type SimSpeaker } from "../../../../support/bgp-cluster.ts";
 import {
   neighborConfig,
@@ -387,6 +388,42 @@ describe("its own networks", () => {
     lab.sec(1);
     expect(lab.routes(b)).toHaveLength(2);
   });
+});
+
+test("KEEPALIVEs of several sessions share a moment; between two of a session there are 22.5 to 30 s", () => {
+  const lab = new Lab();
+  const hub = lab.speaker("10.0.0.1");
+  const leaves = [2, 3, 4, 5, 6, 7].map((i) => {
+    const leaf = lab.speaker(`10.0.0.${i}`);
+    lab.join(hub, "10.0.0.1", 64512, `10.0.0.${i}`, 64512);
+    lab.join(leaf, `10.0.0.${i}`, 64512, "10.0.0.1", 64512);
+    return leaf;
+  });
+  lab.start(hub, ...leaves);
+  lab.sec(5);
+  const counters = hub.speaker.neighbors.dump().map(({ neighbor }) => neighbor.peer.counters);
+  const seen = counters.map(() => ({ count: 0, at: 0 }));
+  const gaps: number[] = [];
+  let moments = 0;
+  for (let tenths = 0; tenths < 6000; tenths++) {
+    const before = gaps.length;
+    for (const [i, { messagesOut }] of counters.entries()) {
+      const count = messagesOut[MessageType.KEEPALIVE] as number;
+      if (count === seen[i]?.count) continue;
+      // The first look says nothing.
+      if ((seen[i]?.at ?? 0) > 0 && (seen[i]?.count ?? 0) > 2)
+        gaps.push((lab.cluster.now - (seen[i]?.at ?? 0)) / SEC_US);
+      seen[i] = { count, at: lab.cluster.now };
+    }
+    if (gaps.length > before) moments++;
+    lab.sec(0.1);
+  }
+  // Looked at every tenth of a second.
+  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(22.4);
+  expect(Math.max(...gaps)).toBeLessThanOrEqual(30.1);
+  expect(gaps.length).toBeGreaterThan(6 * 18);
+  // The leaves have timers, too, and know nothing of each other.
+  expect(moments).toBeLessThan(gaps.length * 0.75);
 });
 
 describe("the end", () => {
