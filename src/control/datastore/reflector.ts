@@ -113,6 +113,13 @@ export class Reflector {
     this.#phase = IDLE;
   }
 
+  /** Reads everything anew: somebody knows of a reason to doubt the watch. */
+  relist(now: Instant): void {
+    if (this.#phase.t === "idle" || this.#phase.t === "listing") return;
+    this.#dropWatch();
+    this.#list(now);
+  }
+
   /** Takes an event of the store. Answers false when it is somebody else's. */
   handle(event: StoreEvent, now: Instant): boolean {
     switch (event.t) {
