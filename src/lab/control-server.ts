@@ -147,7 +147,7 @@ async function getRows(supervisor: Supervisor, args: LabGetArgs): Promise<LabGet
     return {
       rows: nodes.map((node, i) => {
         const said = perNode[i]?.[0] as NodeRow | undefined;
-        return said === undefined ? silentRow(node, missing) : completedRow(node, said);
+        return said === undefined ? silentRow(node, missing) : completedRow(node, said, supervisor);
       }),
       missing: [],
     };
@@ -191,12 +191,13 @@ function silentRow(node: NodeProcess, missing: LabGetResult["missing"]): NodeRow
 }
 
 /** What a node says of itself, completed by what only its supervisor knows. */
-function completedRow(node: NodeProcess, said: NodeRow): NodeRow {
+function completedRow(node: NodeProcess, said: NodeRow, { lab }: Supervisor): NodeRow {
   const { pid, restarts, role } = node.describe();
   const memory = said.rssBytes === undefined && pid !== undefined ? processMemory(pid) : undefined;
   return {
     ...said,
     role,
+    ...(role === "router" ? {} : { storeClient: lab.storeClient }),
     ...(pid === undefined ? {} : { pid }),
     ...memory,
     restarts,

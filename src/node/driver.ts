@@ -19,6 +19,7 @@ import type { NodeConfig } from "./config.ts";
 import { NodeSockets } from "./node-sockets.ts";
 import { PodWishes } from "./pod-wishes.ts";
 import type { StateFolder } from "./state-folder.ts";
+import { StoreReach } from "./store-reach.ts";
 
 /** Packets that one turn of the event loop may move before sockets and timers have their say again. */
 const TURN_PACKETS_MAX = 256;
@@ -72,6 +73,7 @@ export class NodeDriver {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly pods: PodWishes;
+  readonly storeReach: StoreReach;
   /** Told of every change of the node's state, at most once a turn. */
   onState: (state: NodeState) => void = () => {};
   readonly startedAtMs = Date.now();
@@ -104,6 +106,7 @@ export class NodeDriver {
     this.rng = deps.rng;
     this.folder = deps.folder;
     this.#logger = deps.logger;
+    this.storeReach = new StoreReach(deps.logger);
     const carriers = new CarrierMap(config.address, config.carrier);
     this.pods = new PodWishes(config.pods, deps.logger, () => {
       this.#stateChanged = true;
@@ -113,6 +116,7 @@ export class NodeDriver {
       deps.transport === undefined
         ? undefined
         : new StoreDriver(deps.transport, (event) => {
+            this.storeReach.note(event);
             this.agent.handle(event, this.clock.now());
             this.#arm();
           });
@@ -348,7 +352,9 @@ export class NodeDriver {
   #tellState(): void {
     this.#stateChanged = false;
     if (this.pods.waiting && this.agent.takesPods) this.pods.attach((wish) => this.podAdd(wish));
-    this.onState(this.state());
+    const state = this.state();
+    this.storeReach.judge(state.store);
+    this.onState(state);
   }
 
   /** Packets to `dst` are lost from now on: say which leases those are. */
