@@ -24,6 +24,7 @@ export interface UpFlags {
   readonly nodes: number | undefined;
   readonly pods: number | undefined;
   readonly store: string | undefined;
+  readonly storeClient: string | undefined;
   readonly detach: boolean;
   /** Undefined: a minute, and more for many nodes. */
   readonly timeoutMs: number | undefined;
@@ -35,7 +36,8 @@ const POLL_MS = 100;
 
 /** Runs `up`. Answers the exit code. */
 export async function up(flags: UpFlags, cx: CommandContext): Promise<number> {
-  const overrides = { name: flags.lab, nodes: flags.nodes, pods: flags.pods, store: flags.store };
+  const { lab: name, nodes, pods: podsEach, store, storeClient } = flags;
+  const overrides = { name, nodes, pods: podsEach, store, storeClient };
   const { lab, file } = loadLab(flags.file, overrides, cx.cwd);
   const progress = new Progress(cx.terminal);
   const pods = lab.nodes.reduce((sum, node) => sum + node.pods.length, 0);

@@ -89,6 +89,7 @@ function nodeArguments(node: LabNode, context: MemberContext): string[] {
     "--carrier": lab.underlay.carrier,
     "--mtu": String(lab.underlay.mtuBytes),
     "--etcd": context.endpoints.join(","),
+    "--store-client": lab.storeClient,
     "--state": join(dirs.nodes, node.name),
     "--control": dirs.socket,
   };
