@@ -5,11 +5,11 @@ import type { StoreStatus } from "../control/datastore/reflector.ts";
 import type { Logger } from "../io/logger.ts";
 
 export class StoreReach {
-  readonly #logger: Logger;
+  readonly #logger: Pick<Logger, "log">;
   #heardAtMs = Date.now();
   #away = false;
 
-  constructor(logger: Logger) {
+  constructor(logger: Pick<Logger, "log">) {
     this.#logger = logger;
   }
 

@@ -10,6 +10,7 @@ interface Passage {
   readonly near: Socket;
   /** Undefined: it was taken while its caller was in a hole. */
   far: Socket | undefined;
+  joined: boolean;
 }
 
 export class StoreProxy {
@@ -66,7 +67,7 @@ export class StoreProxy {
   }
 
   #accept(near: Socket): void {
-    const passage: Passage = { near, far: undefined };
+    const passage: Passage = { near, far: undefined, joined: false };
     this.#passages.add(passage);
     near.setNoDelay(true);
     near.on("error", () => this.#end(passage));
@@ -82,6 +83,8 @@ export class StoreProxy {
 
   #join(passage: Passage): void {
     const { near } = passage;
+    if (passage.joined) return;
+    passage.joined = true;
     if (passage.far === undefined) {
       const far = connect(this.#target, "127.0.0.1");
       far.setNoDelay(true);
@@ -101,8 +104,10 @@ export class StoreProxy {
 }
 
 /** What either end says stays where it is. */
-function silence({ near, far }: Passage): void {
+function silence(passage: Passage): void {
+  const { near, far } = passage;
   if (far === undefined) return;
+  passage.joined = false;
   near.unpipe(far);
   far.unpipe(near);
   near.pause();
