@@ -14,7 +14,8 @@ const PINGERS = 4;
 /** What must be the same after an outage. */
 interface Picture {
   readonly subnets: Readonly<Record<string, string | undefined>>;
-  readonly leases: readonly (readonly [string, string])[];
+  /** `SUBNET PUBLIC-IP` */
+  readonly leases: readonly string[];
   readonly routes: readonly RouteRow[];
 }
 
@@ -95,7 +96,7 @@ export class OutageLab {
     const order = (route: RouteRow): string => `${route.node} ${route.netns} ${route.dst} ${route.dev}`;
     return {
       subnets,
-      leases: leases.map((lease) => [lease.subnet, lease.publicIp] as const).sort(),
+      leases: leases.map((lease) => `${lease.subnet} ${lease.publicIp}`).sort(),
       routes: [...routes].sort((a, b) => (order(a) < order(b) ? -1 : 1)),
     };
   }
@@ -112,7 +113,7 @@ export class OutageLab {
     await eventually(
       () => silent().length === 0,
       PATIENCE_MS,
-      () => `${pattern} in the log of ${silent()}`,
+      () => `${pattern} in the log of ${silent().join(", ")}`,
     );
   }
 

@@ -116,16 +116,17 @@ function silence(passage: Passage): void {
 
 /** Which of these processes holds the other end of a connection to us. */
 function callerOf(near: Socket, pids: readonly number[]): number | undefined {
-  if (pids.length === 0 || near.remotePort === undefined) return undefined;
-  const inode = inodeOf(near.remotePort);
+  if (pids.length === 0 || near.remotePort === undefined || near.localPort === undefined) return undefined;
+  const inode = inodeOf(near.remotePort, near.localPort);
   return inode === undefined ? undefined : pids.find((pid) => holds(pid, inode));
 }
 
-/** Of the socket bound to this port of 127.0.0.1. */
-function inodeOf(port: number): string | undefined {
-  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+/** Of the socket that is connected from one port of 127.0.0.1 to the other. Neither alone names it: others may use the same. */
+function inodeOf(from: number, to: number): string | undefined {
+  const hex = (port: number): string => `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const rows = readFileSync("/proc/net/tcp", "latin1").split("\n");
-  return rows.map((row) => row.trim().split(/\s+/)).find((row) => row[1] === local)?.[9];
+  const fields = rows.map((row) => row.trim().split(/\s+/));
+  return fields.find(([, local, remote]) => local === hex(from) && remote === hex(to))?.[9];
 }
 
 function holds(pid: number, inode: string): boolean {

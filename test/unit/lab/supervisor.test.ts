@@ -50,15 +50,16 @@ describe("a lab", () => {
 
   test("starts its nodes a few at a time: twice as many as there are processors, until each has said hello", async () => {
     const few = 2 * availableParallelism();
-    let supervisor: Supervisor | undefined;
+    const started: Supervisor[] = [];
     let most = 0;
-    supervisor = await fake.start(
+    const supervisor = await fake.start(
       {},
       { nodes: { count: few + 6, pods: 0 } },
       {
         onEvent: ({ t }) => {
-          if (t !== "nodeStarted" || supervisor === undefined) return;
-          const starting = supervisor.nodes.filter(
+          if (t !== "nodeStarted") return;
+          const nodes = started.flatMap((one) => one.nodes);
+          const starting = nodes.filter(
             ({ child, connection }) =>
               child !== undefined && child.exit === undefined && connection === undefined,
           );
@@ -66,6 +67,7 @@ describe("a lab", () => {
         },
       },
     );
+    started.push(supervisor);
     await fake.until("ready", allReady(supervisor));
     expect(most).toBeGreaterThan(0);
     expect(most).toBeLessThanOrEqual(few);
