@@ -10,6 +10,7 @@ import type { Lab } from "../lab/resolve-lab.ts";
 import { POD_REMEDY, waitForConvergence } from "../measure/convergence.ts";
 import { measureReachability, REACHABILITY_DEFAULTS, type Reachability } from "../measure/reachability.ts";
 import { type CommandContext, onSignals } from "./command-context.ts";
+import { downText } from "./down-text.ts";
 import { ExitCode } from "./exit-code.ts";
 import { formatElapsed } from "./format.ts";
 import { listPods, lookAt, unitOf } from "./lab-view.ts";
@@ -184,9 +185,7 @@ class UpSession {
   async #stop(run: LabRun): Promise<void> {
     this.#progress.begin("stop", "leases are revoked, processes end");
     try {
-      const killed = await run.stop();
-      const hard = killed.length === 0 ? "" : `; had to be killed: ${killed.join(", ")}`;
-      this.#progress.done(`lab "${this.#lab.name}" is down: no process, socket or lease is left${hard}`);
+      this.#progress.done(downText(this.#lab.name, await run.stop()));
     } catch (thrown) {
       this.#progress.note(messageOf(thrown));
     }

@@ -6,7 +6,7 @@ import type { ExecArgs, GetArgs, Hello, NodeState, ProbeArgs } from "../io/ipc/p
 import { IpcServer } from "../io/ipc/server.ts";
 import { processMemory } from "../io/memory.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
-import type { LabExecArgs, LabGetArgs, LabGetResult } from "./lab-protocol.ts";
+import type { DownResult, LabExecArgs, LabGetArgs, LabGetResult } from "./lab-protocol.ts";
 import type { NodeProcess } from "./node-process.ts";
 import type { Supervisor } from "./supervisor.ts";
 
@@ -44,8 +44,8 @@ export class ControlServer {
   }
 
   /** Answers who asked for the end, then ends every connection and removes the socket. */
-  async close(killed: readonly string[]): Promise<void> {
-    for (const request of this.#downs) request.done({ killed });
+  async close(result: DownResult): Promise<void> {
+    for (const request of this.#downs) request.done(result);
     await this.#server?.close();
   }
 

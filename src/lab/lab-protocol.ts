@@ -100,6 +100,8 @@ export interface LabExecArgs {
 export interface DownResult {
   /** Processes that did not end in time and were killed. */
   readonly killed: readonly string[];
+  /** The store, which is somebody else's, did not answer: nobody could give the leases back, and they will end by themselves. */
+  readonly leasesStay?: true;
 }
 
 /** The supervisor's verbs. */
@@ -134,7 +136,7 @@ export type SupervisorEvent =
       readonly why: string;
     }
   | { readonly t: "stopping" }
-  | { readonly t: "stopped"; readonly killed: readonly string[] }
+  | ({ readonly t: "stopped" } & DownResult)
   /** The lab cannot run; it is being stopped. */
   | {
       readonly t: "failed";

@@ -21,7 +21,8 @@ interface RouterFile {
   readonly bgp?: Readonly<Record<string, unknown>>;
   readonly announcer?: {
     readonly etcd: readonly string[];
-    readonly storeClient: StoreClient;
+    /** Absent: slim. */
+    readonly storeClient?: StoreClient;
     readonly as: number;
     readonly gateways: readonly string[];
     /** Where all the gateways listen. */
@@ -46,11 +47,12 @@ export function announcerFile(announcer: LabAnnouncer, context: MemberContext): 
   const router = context.lab.routers.find(({ interfaces }) =>
     interfaces.some(({ address }) => address === first),
   );
+  const { storeClient } = context.lab;
   return {
     ...baseOf(announcer, context),
     announcer: {
       etcd: context.endpoints,
-      storeClient: context.lab.storeClient,
+      ...(storeClient !== "slim" && { storeClient }),
       as: announcer.as,
       gateways: announcer.gateways.map(formatIpv4),
       port: listenPort(router?.bgp) ?? context.bgpPort,

@@ -4,8 +4,10 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeUtf8 } from "../../src/base/utf8.ts";
+import { NO_LEASE } from "../../src/control/datastore/messages.ts";
 import type { NodeRow } from "../../src/control/inspect.ts";
 import { SlimTransport } from "../../src/io/etcd/slim/slim-transport.ts";
+import { retried } from "../../src/lab/store-network.ts";
 import { Sandbox } from "../support/e2e-lab.ts";
 import { hasEtcd, type StoreProcess, startStore } from "../support/etcd-process.ts";
 import { OutageLab } from "../support/outage-lab.ts";
@@ -47,6 +49,10 @@ for (const { store, client, nodes, third, fence } of OWN_STORES) {
           "--no-verify",
         );
         expect(up).toMatch(new RegExp(`^client +${client}, `, "m"));
+        const members = box.processes().filter(({ command }) => command.includes(" node --name "));
+        expect(members.map(({ command }) => command.includes("--store-client etcd3"))).toEqual(
+          Array(nodes).fill(client === "etcd3"),
+        );
         lab = await OutageLab.connect(box);
         await lab.agreed();
         before = await lab.picture();
@@ -104,6 +110,7 @@ for (const { store, client, nodes, third, fence } of OWN_STORES) {
 
 describe.skipIf(!HAS_ETCD)("six nodes, an etcd of somebody else's (skipped without etcd on PATH)", () => {
   const box = new Sandbox();
+  const OTHERS = ["node3", "node4", "node5", "node6"];
   const PREFIX = "/coreos.com/network/subnets";
   const foreign = (n: number): string => `${PREFIX}/10.244.${n}.0-24`;
   const value = encodeUtf8(
@@ -123,7 +130,7 @@ describe.skipIf(!HAS_ETCD)("six nodes, an etcd of somebody else's (skipped witho
     const file = box.labFile(228, `name: outage\n${LEASE}${network}nodes: { count: 6, pods: 1 }\n`);
     await box.ok("up", "-f", file, "--store", proxy.url, "-d", "--no-verify");
     lab = await OutageLab.connect(box);
-    await client.put(foreign(201), value, "0");
+    await retried(() => client.put(foreign(201), value, NO_LEASE));
     await lab.agreed();
   });
   afterAll(async () => {
@@ -147,12 +154,14 @@ describe.skipIf(!HAS_ETCD)("six nodes, an etcd of somebody else's (skipped witho
   test("two cannot reach it, and it is compacted meanwhile: what they missed they learn, and the rest goes on", async () => {
     const pings = lab.ping();
     await cutOff();
-    expect((await lab.nodes()).slice(2).map(({ status, store }) => `${status} ${store}`)).toEqual(
-      Array(4).fill("Ready Synced"),
+    await lab.all(
+      "the others miss nothing",
+      (row) => row.status === "Ready" && row.store === "Synced",
+      OTHERS,
     );
-    await client.put(foreign(202), value, "0");
-    await client.delete({ key: foreign(201), rangeEnd: undefined });
-    await client.compact((await client.put("/other", value, "0")).revision);
+    await retried(() => client.put(foreign(202), value, NO_LEASE));
+    const { header } = await retried(() => client.delete({ key: foreign(201), rangeEnd: undefined }));
+    await retried(() => client.compact(header.revision));
     proxy.heal();
     await lab.agreed();
     expect(await pings.stop()).toBeGreaterThan(0);
@@ -167,7 +176,7 @@ describe.skipIf(!HAS_ETCD)("six nodes, an etcd of somebody else's (skipped witho
     await lab.all("the two are fenced", isFenced, ["node1", "node2"]);
     await pings.stop();
     // Five peers, of which two are gone, and the lease that was written by hand.
-    await lab.all("the others forget them", ({ peers }) => peers === 4, ["node3", "node4", "node5", "node6"]);
+    await lab.all("the others forget them", ({ peers }) => peers === 4, OTHERS);
     for (const pid of pids) {
       // Once a second on average, and faster only in the beginning: nothing spins.
       const calls = proxy.attempts(pid);
@@ -178,5 +187,14 @@ describe.skipIf(!HAS_ETCD)("six nodes, an etcd of somebody else's (skipped witho
     await lab.agreed();
     expect(await lab.picture()).toEqual(before);
     expect(await box.ok("verify", "--count", "1")).toMatch(/30\/30 ordered pod pairs reachable, 0 of 30/);
+  });
+
+  test("for good: the lab can be stopped, and says that nobody could give the leases back", async () => {
+    await etcd.kill();
+    await lab.all("all miss the store", isAway);
+    const down = await box.run("down");
+    expect(down).toMatchObject({ code: 0, stderr: expect.stringMatching(/its leases end by themselves/) });
+    expect(down.stderr).not.toMatch(/had to be killed/);
+    expect(box.processes()).toEqual([]);
   });
 });
