@@ -6,7 +6,7 @@
 // V8's compile cache was measured for the node process, on Node 24, and saves 4 ms of 60: not worth files in a temporary folder. A
 // speaker's whole life is compiled ahead, see record-speaker-cache.js.
 import { cpSync, rmSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { recordSpeakerCache } from "./record-speaker-cache.js";
@@ -27,8 +27,8 @@ const COMMON_JS = [
 const lateParts = {
   name: "late-parts",
   setup: (bundle) =>
-    bundle.onResolve({ filter: /\/late-packages\.ts$/ }, () => ({
-      path: join(root, "tools/late-packages.cjs"),
+    bundle.onResolve({ filter: /\/late-\w+\.ts$/ }, ({ path }) => ({
+      path: join(root, "tools", basename(path).replace(/\.ts$/, ".cjs")),
     })),
 };
 

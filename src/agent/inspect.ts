@@ -54,7 +54,7 @@ export function inspectNode(state: AgentState, facts: NodeFacts): NodeRow {
   const ready = state.phase === "ready";
   return {
     name: state.name,
-    status: ready ? "Ready" : "NotReady",
+    status: ready ? "Ready" : state.phase === "fenced" ? "Fenced" : "NotReady",
     ...(ready ? {} : { reason: state.reason ?? state.phase }),
     backend: facts.backend ?? "-",
     underlay: formatIpv4(facts.underlay),

@@ -2,17 +2,28 @@
 import type { InspectNoun, InspectRows } from "../control/inspect.ts";
 import { BGP_COLUMNS, type BgpNoun } from "./bgp-columns.ts";
 import { type Column, text } from "./column.ts";
-import { formatAge, formatBytes } from "./format.ts";
+import { formatAge, formatBytes, formatTime } from "./format.ts";
 
 type Columns = { readonly [N in InspectNoun]: readonly Column<InspectRows[N]>[] };
 
 const bytes = (value: number | undefined): string => (value === undefined ? "-" : formatBytes(value));
 const netnsOf = (row: { readonly netns: string }): string => (row.netns === "" ? "(host)" : row.netns);
 
+/** As kubectl writes what is to be known besides: `Ready,StoreAway`. */
+function statusOf({ status, storeAwaySince }: InspectRows["nodes"]): string {
+  return storeAwaySince === undefined ? status : `${status},StoreAway`;
+}
+
+/** Since when, not for how long: what goes on without a change is no news to -w. */
+function storeOf({ status, store, storeAwaySince }: InspectRows["nodes"]): string {
+  if (status === "Dead") return "-";
+  return storeAwaySince === undefined ? store : `away since ${formatTime(storeAwaySince)}`;
+}
+
 const LAB_COLUMNS: Columns = {
   nodes: [
     { head: "NAME", cell: (r) => r.name, key: true },
-    { head: "STATUS", cell: (r) => r.status },
+    { head: "STATUS", cell: statusOf },
     { head: "ROLE", cell: (r) => r.role ?? "node" },
     { head: "UNDERLAY", cell: (r) => r.underlay },
     { head: "SUBNET", cell: (r) => text(r.subnet) },
@@ -23,7 +34,8 @@ const LAB_COLUMNS: Columns = {
     { head: "AS", cell: (r) => text(r.asNumber), wide: true },
     { head: "ENCAPSULATION", cell: (r) => text(r.encapsulation), wide: true },
     { head: "VTEP-MAC", cell: (r) => text(r.vtepMac), wide: true },
-    { head: "STORE", cell: (r) => r.store, wide: true },
+    { head: "STORE", cell: storeOf, wide: true },
+    { head: "STORE-CLIENT", cell: (r) => text(r.storeClient), wide: true },
     { head: "RX", cell: (r) => text(r.rxPackets), wide: true, volatile: true },
     { head: "TX", cell: (r) => text(r.txPackets), wide: true, volatile: true },
     { head: "DROPS", cell: (r) => reasons(r.drops), wide: true, volatile: true },

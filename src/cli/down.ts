@@ -4,6 +4,7 @@ import { removeDeadLab } from "../lab/dead-lab.ts";
 import { findLab, stopLab } from "../lab/lab-client.ts";
 import { deadLabs, type LabHolder, runningLabs } from "../lab/lab-lock.ts";
 import { type CommandContext, labName } from "./command-context.ts";
+import { downText } from "./down-text.ts";
 import { ExitCode } from "./exit-code.ts";
 import { Progress } from "./progress.ts";
 
@@ -62,9 +63,7 @@ async function stopOne(lab: LabHolder, cx: CommandContext): Promise<void> {
   const progress = new Progress(cx.terminal);
   progress.begin("stop", `lab "${lab.name}"`);
   try {
-    const killed = await stopLab(lab, DOWN_TIMEOUT_MS);
-    const hard = killed.length === 0 ? "" : `; had to be killed: ${killed.join(", ")}`;
-    progress.done(`lab "${lab.name}" is down: no process, socket or lease is left${hard}`);
+    progress.done(downText(lab.name, await stopLab(lab, DOWN_TIMEOUT_MS)));
   } finally {
     progress.end();
   }

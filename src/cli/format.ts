@@ -11,6 +11,12 @@ export function formatAge(sec: number): string {
   return h < 48 ? `${h}h` : `${Math.floor(h / 24)}d`;
 }
 
+/** An ISO time as the local time of day: `17:04:09`. */
+export function formatTime(iso: string): string {
+  const at = new Date(iso);
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((n) => String(n).padStart(2, "0")).join(":");
+}
+
 /** `44Mi`, `1.2Gi`. */
 export function formatBytes(bytes: number): string {
   const units = ["B", "Ki", "Mi", "Gi", "Ti"];

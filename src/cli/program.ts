@@ -4,6 +4,7 @@ import { nearestWord } from "../base/nearest-word.ts";
 import { CALICO_KINDS, kindOfWord } from "../control/calico/resource-kinds.ts";
 import type { CalicoKind } from "../control/calico/resources.ts";
 import { INSPECT_NOUNS, type InspectNoun } from "../control/inspect.ts";
+import { STORE_CLIENTS } from "../io/etcd/open-transport.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 import { addBgp, addBirdc, addGetBgp, type Run } from "./bgp-program.ts";
 import { addCalico, addCalicoctl, addGetKindFlags, type GetKindOptions, getKind } from "./calico-program.ts";
@@ -65,6 +66,7 @@ interface UpOptions {
   readonly nodes?: string;
   readonly pods?: string;
   readonly store?: string;
+  readonly storeClient?: string;
   readonly detach?: boolean;
   readonly timeout?: string;
   readonly verify: boolean;
@@ -87,6 +89,12 @@ function addUp(program: Command, cx: CommandContext, run: Run): void {
       "--store <store>",
       "embedded, etcd (the one on PATH), or http://host:port[,http://…] of one that runs",
     )
+    .addOption(
+      new Option(
+        "--store-client <client>",
+        "how all of the lab speaks to the store: podloom's own, or etcd3",
+      ).choices(STORE_CLIENTS),
+    )
     .option("--timeout <time>", "give up when it has not converged by then (default: 1m, and 1s a node)")
     .option("--no-verify", "do not ping every pair")
     .option("--force-config", "replace a different network configuration in a store that was there before")
@@ -101,6 +109,7 @@ function addUp(program: Command, cx: CommandContext, run: Run): void {
               nodes: options.nodes === undefined ? undefined : readWhole("--nodes", options.nodes, 1, 2000),
               pods: options.pods === undefined ? undefined : readWhole("--pods", options.pods, 0, 250),
               store: options.store,
+              storeClient: options.storeClient,
               detach: options.detach === true,
               timeoutMs:
                 options.timeout === undefined ? undefined : readDuration("--timeout", options.timeout),

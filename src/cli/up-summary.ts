@@ -13,6 +13,12 @@ import { listPods } from "./lab-view.ts";
 import { printReachability } from "./reachability-view.ts";
 import { tableLines } from "./table.ts";
 
+/** How the lab's processes speak to the store, for people. */
+const CLIENT_TEXTS = {
+  slim: "slim, podloom's own gRPC on node:http2",
+  etcd3: "etcd3, the npm package",
+} as const;
+
 /** Prints the node table, the reachability, where everything is and what to try next, to stdout. */
 export async function printSummary(
   client: LabClient,
@@ -25,7 +31,7 @@ export async function printSummary(
   const { rows } = await client.ask("get", { noun: "nodes" });
   const nodes = rows as NodeRow[];
   terminal.print("");
-  const asNumbers = status.cni === "calico" ? await nodeAsNumbers(status.store.endpoints) : new Map();
+  const asNumbers = status.cni === "calico" ? await nodeAsNumbers(status.store) : new Map();
   for (const line of nodeTable(nodes, status.cni, asNumbers)) terminal.print(line);
   terminal.print("");
   if (reachability !== undefined) {
@@ -94,6 +100,7 @@ function placeLines(status: LabStatus, nodes: readonly NodeRow[], pods: number, 
     ],
     ["network", `${status.network} on ${status.backend}`],
     ["store", status.store.text],
+    ["client", CLIENT_TEXTS[status.store.client]],
     ["logs", status.logs],
     ["control", status.socket],
   ]);

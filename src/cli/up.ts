@@ -10,6 +10,7 @@ import type { Lab } from "../lab/resolve-lab.ts";
 import { POD_REMEDY, waitForConvergence } from "../measure/convergence.ts";
 import { measureReachability, REACHABILITY_DEFAULTS, type Reachability } from "../measure/reachability.ts";
 import { type CommandContext, onSignals } from "./command-context.ts";
+import { downText } from "./down-text.ts";
 import { ExitCode } from "./exit-code.ts";
 import { formatElapsed } from "./format.ts";
 import { listPods, lookAt, unitOf } from "./lab-view.ts";
@@ -24,6 +25,7 @@ export interface UpFlags {
   readonly nodes: number | undefined;
   readonly pods: number | undefined;
   readonly store: string | undefined;
+  readonly storeClient: string | undefined;
   readonly detach: boolean;
   /** Undefined: a minute, and more for many nodes. */
   readonly timeoutMs: number | undefined;
@@ -35,7 +37,8 @@ const POLL_MS = 100;
 
 /** Runs `up`. Answers the exit code. */
 export async function up(flags: UpFlags, cx: CommandContext): Promise<number> {
-  const overrides = { name: flags.lab, nodes: flags.nodes, pods: flags.pods, store: flags.store };
+  const { lab: name, nodes, pods: podsEach, store, storeClient } = flags;
+  const overrides = { name, nodes, pods: podsEach, store, storeClient };
   const { lab, file } = loadLab(flags.file, overrides, cx.cwd);
   const progress = new Progress(cx.terminal);
   const pods = lab.nodes.reduce((sum, node) => sum + node.pods.length, 0);
@@ -182,9 +185,7 @@ class UpSession {
   async #stop(run: LabRun): Promise<void> {
     this.#progress.begin("stop", "leases are revoked, processes end");
     try {
-      const killed = await run.stop();
-      const hard = killed.length === 0 ? "" : `; had to be killed: ${killed.join(", ")}`;
-      this.#progress.done(`lab "${this.#lab.name}" is down: no process, socket or lease is left${hard}`);
+      this.#progress.done(downText(this.#lab.name, await run.stop()));
     } catch (thrown) {
       this.#progress.note(messageOf(thrown));
     }

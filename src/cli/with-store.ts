@@ -1,6 +1,6 @@
 // Commands about Calico's resources and addresses speak with the store itself: a lab's, or the one that --etcd names.
 import { PodloomError } from "../io/podloom-error.ts";
-import { CalicoClient } from "../lab/calico-client.ts";
+import { CalicoClient, type StoreAddress } from "../lab/calico-client.ts";
 import { type CommandContext, withLab } from "./command-context.ts";
 
 /** Which store. */
@@ -18,8 +18,8 @@ export async function withStore<T>(
   cx: CommandContext,
   use: (client: CalicoClient) => Promise<T>,
 ): Promise<T> {
-  const endpoints = which.etcd === undefined ? await labEndpoints(which.lab, cx) : readEndpoints(which.etcd);
-  const client = new CalicoClient(endpoints, (text) => cx.terminal.note(text));
+  const store = which.etcd === undefined ? await labStore(which.lab, cx) : readStore(which.etcd);
+  const client = await CalicoClient.open(store, (text) => cx.terminal.note(text));
   try {
     return await use(client);
   } finally {
@@ -27,10 +27,10 @@ export async function withStore<T>(
   }
 }
 
-function labEndpoints(lab: string | undefined, cx: CommandContext): Promise<readonly string[]> {
+function labStore(lab: string | undefined, cx: CommandContext): Promise<StoreAddress> {
   return withLab(lab, cx, async (client) => {
     const { name, cni, store } = await client.ask("status", { withStore: false });
-    if (cni === "calico") return store.endpoints;
+    if (cni === "calico") return store;
     throw new PodloomError(
       "PL_NO_CALICO",
       `the lab "${name}" runs Flannel: it has no resources of Calico's`,
@@ -42,10 +42,10 @@ function labEndpoints(lab: string | undefined, cx: CommandContext): Promise<read
   });
 }
 
-function readEndpoints(text: string): readonly string[] {
+function readStore(text: string): StoreAddress {
   const endpoints = text.split(",").map((endpoint) => endpoint.trim().replace(/\/$/, ""));
   const wrong = endpoints.find((endpoint) => !ENDPOINT.test(endpoint));
-  if (wrong === undefined) return endpoints;
+  if (wrong === undefined) return { endpoints, client: "slim" };
   throw new PodloomError("PL_USAGE", `--etcd does not take "${wrong}"`, {
     remedy: "Write it like http://127.0.0.1:2379, several with commas between.",
   });

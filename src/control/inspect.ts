@@ -4,8 +4,11 @@ export interface NodeRow {
   readonly name: string;
   /** The supervisor's word; absent: `node`. */
   readonly role?: "node" | "router" | "announcer";
-  /** `Ready`, `NotReady` (no lease yet, or the lease is fenced), `Dead` (no process). */
-  readonly status: "Ready" | "NotReady" | "Dead";
+  /**
+   * `Ready`, `NotReady` (no lease yet), `Fenced` (its lease could not be renewed in time, so it has stopped forwarding), `Dead`
+   * (no process).
+   */
+  readonly status: "Ready" | "NotReady" | "Fenced" | "Dead";
   /** Why it is not ready, for a person. */
   readonly reason?: string;
   readonly pid?: number;
@@ -24,6 +27,10 @@ export interface NodeRow {
   readonly peers: number;
   readonly routes: number;
   readonly store: "Synced" | "Syncing" | "Disconnected";
+  /** When the store last answered, as ISO 8601 has it; absent while it does. */
+  readonly storeAwaySince?: string;
+  /** How it speaks to the store; the supervisor's word. */
+  readonly storeClient?: "slim" | "etcd3";
   readonly rxPackets: number;
   readonly txPackets: number;
   /** Packets dropped, by reason name, over all of the node: those that belong to no device are among them. */

@@ -2,7 +2,7 @@
 import { openSync } from "node:fs";
 import { dirname } from "node:path";
 import type pino from "pino";
-import { loadPino } from "./late-packages.ts";
+import { loadPino } from "./late-pino.ts";
 import { LogWriter } from "./log-writer.ts";
 import { makeFolder } from "./make-folder.ts";
 import { PodloomError } from "./podloom-error.ts";

@@ -10,7 +10,7 @@ import { OpIds } from "../control/datastore/pending-ops.ts";
 import type { LogOutput } from "../control/log.ts";
 import { MonotonicClock, SystemRng } from "../io/clock.ts";
 import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
-import { Etcd3Transport } from "../io/etcd/etcd3-transport.ts";
+import { openTransport, type StoreClient } from "../io/etcd/open-transport.ts";
 import { StoreDriver } from "../io/etcd/store-driver.ts";
 import { PodloomError } from "../io/podloom-error.ts";
 
@@ -19,6 +19,12 @@ type EngineOutput<A> =
   | { readonly t: "op"; readonly op: StoreOp }
   | { readonly t: "done"; readonly request: number; readonly answer: A }
   | LogOutput;
+
+/** Which store, and how it is spoken to. */
+export interface StoreAddress {
+  readonly endpoints: readonly string[];
+  readonly client: StoreClient;
+}
 
 export class CalicoClient {
   readonly #clock = new MonotonicClock();
@@ -31,12 +37,23 @@ export class CalicoClient {
   readonly #answers = new Map<number, (answer: IpamAnswer) => void>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onLog what the engines have to say besides: keys that cannot be read, for example */
-  constructor(endpoints: readonly string[], onLog: (text: string) => void) {
+  /**
+   * Connects at the first request.
+   *
+   * @param onLog what the engines have to say besides: keys that cannot be read, for example
+   */
+  static async open(
+    { endpoints, client }: StoreAddress,
+    onLog: (text: string) => void,
+  ): Promise<CalicoClient> {
+    return new CalicoClient(await openTransport({ endpoints }, client), onLog);
+  }
+
+  private constructor(transport: EtcdTransport, onLog: (text: string) => void) {
     const ids = new OpIds();
     const rng = new SystemRng();
     this.#onLog = onLog;
-    this.#transport = new Etcd3Transport({ endpoints });
+    this.#transport = transport;
     this.#driver = new StoreDriver(this.#transport, (event) => this.#handle(event));
     this.#writer = new ResourceWriter({ ids, rng });
     this.#ipam = new IpamEngine({

@@ -14,7 +14,7 @@ import { BLOCKS_RANGE, parseBlockKey } from "../control/calico/ipam/ipam-keys.ts
 import type { CalicoKind, ResourceOf } from "../control/calico/resources.ts";
 import type { KeyValue } from "../control/datastore/messages.ts";
 import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
-import { CalicoClient } from "./calico-client.ts";
+import { CalicoClient, type StoreAddress } from "./calico-client.ts";
 import { calicoDocuments } from "./calico-documents.ts";
 import type { LabCalico } from "./resolve-calico.ts";
 import type { Lab } from "./resolve-lab.ts";
@@ -25,14 +25,14 @@ export class CalicoStore implements StoreNetwork {
   readonly #lab: Lab;
   readonly #calico: LabCalico;
   readonly #bgpPort: number;
-  readonly #endpoints: readonly string[];
+  readonly #address: StoreAddress;
 
   /** @param bgpPort where this lab's BGP listens */
-  constructor(lab: Lab, calico: LabCalico, bgpPort: number, endpoints: readonly string[]) {
+  constructor(lab: Lab, calico: LabCalico, bgpPort: number, address: StoreAddress) {
     this.#lab = lab;
     this.#calico = calico;
     this.#bgpPort = bgpPort;
-    this.#endpoints = endpoints;
+    this.#address = address;
   }
 
   async configure(_: EtcdTransport, force: boolean): Promise<void> {
@@ -45,7 +45,7 @@ export class CalicoStore implements StoreNetwork {
   }
 
   async #write(existing: Existing): Promise<void> {
-    const client = new CalicoClient(this.#endpoints, () => undefined);
+    const client = await CalicoClient.open(this.#address, () => undefined);
     try {
       const { defaults, own } = calicoDocuments(this.#lab, this.#calico, this.#bgpPort);
       const pools = await client.list("IPPool");

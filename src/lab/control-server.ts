@@ -6,7 +6,7 @@ import type { ExecArgs, GetArgs, Hello, NodeState, ProbeArgs } from "../io/ipc/p
 import { IpcServer } from "../io/ipc/server.ts";
 import { processMemory } from "../io/memory.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
-import type { LabExecArgs, LabGetArgs, LabGetResult } from "./lab-protocol.ts";
+import type { DownResult, LabExecArgs, LabGetArgs, LabGetResult } from "./lab-protocol.ts";
 import type { NodeProcess } from "./node-process.ts";
 import type { Supervisor } from "./supervisor.ts";
 
@@ -44,8 +44,8 @@ export class ControlServer {
   }
 
   /** Answers who asked for the end, then ends every connection and removes the socket. */
-  async close(killed: readonly string[]): Promise<void> {
-    for (const request of this.#downs) request.done({ killed });
+  async close(result: DownResult): Promise<void> {
+    for (const request of this.#downs) request.done(result);
     await this.#server?.close();
   }
 
@@ -147,7 +147,7 @@ async function getRows(supervisor: Supervisor, args: LabGetArgs): Promise<LabGet
     return {
       rows: nodes.map((node, i) => {
         const said = perNode[i]?.[0] as NodeRow | undefined;
-        return said === undefined ? silentRow(node, missing) : completedRow(node, said);
+        return said === undefined ? silentRow(node, missing) : completedRow(node, said, supervisor);
       }),
       missing: [],
     };
@@ -191,12 +191,13 @@ function silentRow(node: NodeProcess, missing: LabGetResult["missing"]): NodeRow
 }
 
 /** What a node says of itself, completed by what only its supervisor knows. */
-function completedRow(node: NodeProcess, said: NodeRow): NodeRow {
+function completedRow(node: NodeProcess, said: NodeRow, { lab }: Supervisor): NodeRow {
   const { pid, restarts, role } = node.describe();
   const memory = said.rssBytes === undefined && pid !== undefined ? processMemory(pid) : undefined;
   return {
     ...said,
     role,
+    ...(role === "router" ? {} : { storeClient: lab.storeClient }),
     ...(pid === undefined ? {} : { pid }),
     ...memory,
     restarts,

@@ -7,7 +7,7 @@ import { PodloomError } from "../io/podloom-error.ts";
 import type { Environment } from "../io/xdg-folders.ts";
 import { deadLabs, type LabHolder, readHolder, runningLabs } from "./lab-lock.ts";
 import { requireLabName } from "./lab-name.ts";
-import type { LabExecArgs, LabVerbs } from "./lab-protocol.ts";
+import type { DownResult, LabExecArgs, LabVerbs } from "./lab-protocol.ts";
 import { isAlive } from "./process-identity.ts";
 
 /**
@@ -119,16 +119,16 @@ function silence(lab: LabHolder, cause: PodloomError): PodloomError {
 }
 
 /**
- * Stops a lab and waits until its supervisor is gone. Answers what had to be killed.
+ * Stops a lab and waits until its supervisor is gone. Answers what that came to.
  *
  * @throws PodloomError PL_TIMEOUT when the supervisor is still there after `timeoutMs`
  */
-export async function stopLab(lab: LabHolder, timeoutMs: number): Promise<readonly string[]> {
+export async function stopLab(lab: LabHolder, timeoutMs: number): Promise<DownResult> {
   const deadline = performance.now() + timeoutMs;
-  let killed: readonly string[] = [];
+  let result: DownResult = { killed: [] };
   const client = await LabClient.connect(lab);
   try {
-    ({ killed } = await client.ask("down", {}, { timeoutMs }));
+    result = await client.ask("down", {}, { timeoutMs });
   } catch (thrown) {
     // The connection may end before the answer is read; that the process is gone is what counts.
     if (!(thrown instanceof PodloomError) || thrown.code !== "PL_IPC_CLOSED") throw thrown;
@@ -137,7 +137,7 @@ export async function stopLab(lab: LabHolder, timeoutMs: number): Promise<readon
   while (isAlive(lab.supervisor) && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  if (!isAlive(lab.supervisor)) return killed;
+  if (!isAlive(lab.supervisor)) return result;
   throw new PodloomError(
     "PL_TIMEOUT",
     `the supervisor of "${lab.name}", process ${lab.supervisor.pid}, does not end`,

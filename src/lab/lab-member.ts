@@ -95,6 +95,8 @@ function nodeArguments(node: LabNode, context: MemberContext): string[] {
   const args = [...context.program, "node", ...Object.entries(flags).flat()];
   args.push(...(lab.calico === undefined ? flannelArguments(node, lab) : calicoArguments(node, lab.calico)));
   if (lab.strict) args.push("--strict");
+  // Slim is a node's own default.
+  if (lab.storeClient !== "slim") args.push("--store-client", lab.storeClient);
   for (const { name, ip, namespace } of node.pods) {
     const at = namespace === undefined ? "" : `@${namespace}`;
     args.push("--pod", `${name}${ip === undefined ? "" : `=${formatIpv4(ip)}`}${at}`);

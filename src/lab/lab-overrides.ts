@@ -2,6 +2,7 @@
 
 import { NAME_RULE } from "../base/name-rule.ts";
 import { err, ok, type Result } from "../base/result.ts";
+import { STORE_CLIENTS } from "../io/etcd/open-transport.ts";
 import { type LabFile, labFileSchema, NODES_MAX, PODS_MAX } from "./lab-schema.ts";
 import { STORE_FORM, storeRemedy } from "./store-endpoints.ts";
 
@@ -12,6 +13,7 @@ export interface LabOverrides {
   readonly pods: number | undefined;
   /** `embedded`, `etcd` or endpoints. */
   readonly store: string | undefined;
+  readonly storeClient: string | undefined;
 }
 
 /** A flag that does not fit, and what to write instead. */
@@ -32,7 +34,13 @@ export function applyOverrides(file: LabFile, flags: LabOverrides): Result<LabFi
     }
     nodes = { ...nodes, count: flags.nodes ?? nodes.count, pods: flags.pods ?? nodes.pods };
   }
-  const changed = { ...file, nodes, name: flags.name ?? file.name, store: flags.store ?? file.store };
+  const changed = {
+    ...file,
+    nodes,
+    name: flags.name ?? file.name,
+    store: flags.store ?? file.store,
+    storeClient: flags.storeClient ?? file.storeClient,
+  };
   const checked = labFileSchema.safeParse(changed);
   return checked.success ? ok(checked.data) : err(explain(String(checked.error.issues[0]?.path[0]), flags));
 }
@@ -43,6 +51,11 @@ function explain(key: string, flags: LabOverrides): OverrideFault {
       const store = flags.store ?? "";
       return { message: `--store takes ${STORE_FORM}, not "${store}"`, remedy: storeRemedy(store) };
     }
+    case "storeClient":
+      return {
+        message: `--store-client does not take "${flags.storeClient}"`,
+        remedy: `Write ${STORE_CLIENTS.join(" or ")}.`,
+      };
     case "name":
       return {
         message: `--lab does not take "${flags.name}"`,

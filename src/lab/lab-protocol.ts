@@ -1,5 +1,6 @@
 // What the supervisor answers the command line. The framing and the nodes' own verbs are in `io/ipc/protocol.ts`.
 import type { InspectNoun } from "../control/inspect.ts";
+import type { StoreClient } from "../io/etcd/open-transport.ts";
 import type { ExecResult, NodeState, ProbeArgs, ProbeResult } from "../io/ipc/protocol.ts";
 import type { MemberRole } from "./lab-member.ts";
 
@@ -44,6 +45,8 @@ export interface StoreStatus {
   readonly kind: "embedded" | "etcd" | "external";
   /** For people: `embedded etcd v3 store at http://127.0.0.1:23790`. */
   readonly text: string;
+  /** How this lab's processes and its commands speak to it. */
+  readonly client: StoreClient;
   readonly endpoints: readonly string[];
   readonly version: string;
   readonly pid: number | undefined;
@@ -97,6 +100,8 @@ export interface LabExecArgs {
 export interface DownResult {
   /** Processes that did not end in time and were killed. */
   readonly killed: readonly string[];
+  /** The store, which is somebody else's, did not answer: nobody could give the leases back, and they will end by themselves. */
+  readonly leasesStay?: true;
 }
 
 /** The supervisor's verbs. */
@@ -131,7 +136,7 @@ export type SupervisorEvent =
       readonly why: string;
     }
   | { readonly t: "stopping" }
-  | { readonly t: "stopped"; readonly killed: readonly string[] }
+  | ({ readonly t: "stopped" } & DownResult)
   /** The lab cannot run; it is being stopped. */
   | {
       readonly t: "failed";

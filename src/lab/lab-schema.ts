@@ -1,6 +1,7 @@
 // The lab file: one zod schema, from which come the types, the checks and the published JSON schema. What a schema cannot
 // say (two nodes with one address, a network that is too small) is checked in `resolve-lab.ts`.
 import { z } from "zod";
+import { STORE_CLIENTS } from "../io/etcd/open-transport.ts";
 import {
   announcersSchema,
   calicoSchema,
@@ -193,6 +194,10 @@ export const labFileSchema = z
         "embedded: podloom's own. etcd: the one on PATH. http://host:port[,…]: one that runs already.",
       )
       .default("embedded"),
+    storeClient: z
+      .enum(STORE_CLIENTS)
+      .describe("How all of the lab speaks to the store. slim: podloom's own client. etcd3: the npm package.")
+      .default("slim"),
     etcdPrefix: z
       .string()
       .regex(/^(\/[A-Za-z0-9._-]+)+$/, { error: "must be a path" })

@@ -1,7 +1,7 @@
 // The store of a lab, whichever it is: started or reached, configured, watched, started again when it dies.
 import { setTimeout } from "node:timers/promises";
 import { type EtcdTransport, StoreError } from "../io/etcd/etcd-transport.ts";
-import { Etcd3Transport } from "../io/etcd/etcd3-transport.ts";
+import { openTransport, type StoreClient } from "../io/etcd/open-transport.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 import type { Environment } from "../io/xdg-folders.ts";
 import { CalicoStore } from "./calico-store.ts";
@@ -61,9 +61,7 @@ export class LabStore {
     this.#transport = transport;
     const { lab, bgpPort } = options;
     this.#network =
-      lab.calico === undefined
-        ? new FlannelStore(lab)
-        : new CalicoStore(lab, lab.calico, bgpPort, status.endpoints);
+      lab.calico === undefined ? new FlannelStore(lab) : new CalicoStore(lab, lab.calico, bgpPort, status);
     this.#context = own?.context;
     this.#ports = own?.ports;
     this.#child = own?.child;
@@ -76,17 +74,17 @@ export class LabStore {
    * @throws PodloomError PL_ETCD_MISSING, PL_STORE_FAILED, PL_ETCD_UNREACHABLE, PL_CONFIG_FOREIGN
    */
   static async open(options: LabStoreOptions): Promise<LabStore> {
-    const { store } = options.lab;
+    const { store, storeClient: client } = options.lab;
     const own = store.kind === "external" ? undefined : await startOwn(store.kind, options);
     const endpoints =
       store.kind === "external"
         ? store.endpoints
         : [`http://127.0.0.1:${(own as { ports: StorePorts }).ports.client}`];
-    const transport = new Etcd3Transport({ endpoints });
+    const transport = await openTransport({ endpoints }, client);
     try {
       const version = await versionOf(transport, endpoints);
       const text = `${describeKind(store.kind, version)} at ${endpoints.join(", ")}`;
-      const status = { kind: store.kind, text, endpoints, version, pid: own?.child.pid };
+      const status = { kind: store.kind, text, client, endpoints, version, pid: own?.child.pid };
       const opened = new LabStore(options, status, transport, own);
       await opened.#network.configure(transport, options.forceConfig);
       return opened;
@@ -205,14 +203,15 @@ function describeKind(kind: StoreStatus["kind"], version: string): string {
 
 async function startOwn(
   kind: "embedded" | "etcd",
-  { dirs, program, env }: LabStoreOptions,
+  { lab, dirs, program, env }: LabStoreOptions,
 ): Promise<{ context: StoreContext; ports: StorePorts; child: Child }> {
+  const answers = (endpoint: string): Promise<boolean> => answersAt(endpoint, lab.storeClient);
   const context: StoreContext = { kind, dirs, program, env, answers };
   return { context, ...(await startStore(context)) };
 }
 
-async function answers(endpoint: string): Promise<boolean> {
-  const transport = new Etcd3Transport({ endpoints: [endpoint] });
+async function answersAt(endpoint: string, client: StoreClient): Promise<boolean> {
+  const transport = await openTransport({ endpoints: [endpoint] }, client);
   try {
     await transport.status();
     return true;

@@ -8,7 +8,7 @@ import type { Environment } from "../io/xdg-folders.ts";
 import { startGuarded } from "./guarded-supervisor.ts";
 import { type LabDirs, labDirs, makeStateFolder, removeSilentOutput, stateFault } from "./lab-dirs.ts";
 import { type LabHolder, readHolder } from "./lab-lock.ts";
-import type { SupervisorEvent } from "./lab-protocol.ts";
+import type { DownResult, SupervisorEvent } from "./lab-protocol.ts";
 import type { Lab } from "./resolve-lab.ts";
 import { podloomProgram } from "./supervisor.ts";
 
@@ -17,8 +17,8 @@ export interface LabRun {
   readonly holder: LabHolder;
   /** Settles when the supervisor has ended: with the fault that ended it, or undefined. */
   readonly finished: Promise<PodloomError | undefined>;
-  /** Stops it. Answers what had to be killed. */
-  stop(): Promise<readonly string[]>;
+  /** Stops it. Answers what that came to. */
+  stop(): Promise<DownResult>;
   /** Kills everything at once. */
   kill(): void;
   /** Lets a detached lab live on; nothing for one in this process. */
@@ -56,7 +56,7 @@ export async function launchHere(lab: Lab, options: LaunchOptions): Promise<LabR
   return {
     holder: readHolder(supervisor.dirs.lock) as LabHolder,
     finished: supervisor.finished,
-    stop: () => supervisor.stop(),
+    stop: async () => supervisor.downResult(await supervisor.stop()),
     kill: () => supervisor.kill(),
     keep: () => undefined,
   };
@@ -70,7 +70,7 @@ export async function launchDetached(lab: Lab, options: LaunchOptions): Promise<
     if (child.connected) child.send(order);
   };
   let failure: PodloomError | undefined;
-  let killed: readonly string[] = [];
+  let result: DownResult = { killed: [] };
   let kept = false;
   const started = new Promise<LabHolder>((resolve, reject) => {
     child.on("message", (message) => {
@@ -79,7 +79,7 @@ export async function launchDetached(lab: Lab, options: LaunchOptions): Promise<
       if (report.t === "refused") reject(errorOf(report));
       if (report.t !== "event") return;
       if (report.event.t === "failed") failure = errorOf(report.event);
-      if (report.event.t === "stopped") killed = report.event.killed;
+      if (report.event.t === "stopped") result = report.event;
       options.onEvent(report.event);
     });
     child.once("error", (error) => reject(notStarted(error)));
@@ -100,7 +100,7 @@ export async function launchDetached(lab: Lab, options: LaunchOptions): Promise<
     stop: async () => {
       send({ t: "stop" });
       await finished;
-      return killed;
+      return result;
     },
     kill: () => send({ t: "kill" }),
     keep: () => {

@@ -3,6 +3,7 @@
 import { formatPrefix, type Ipv4Addr, overlaps, type Prefix } from "../base/ipv4-addr.ts";
 import { err, ok, type Result } from "../base/result.ts";
 import { type DocumentFault, DocumentFaults } from "../io/document/problem.ts";
+import type { StoreClient } from "../io/etcd/open-transport.ts";
 import { type Carrier, hostAddresses } from "../io/host-address.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 import { checkCniKeys } from "./cni-keys.ts";
@@ -73,6 +74,7 @@ export interface Lab {
   readonly routers: readonly LabRouter[];
   readonly announcers: readonly LabAnnouncer[];
   readonly store: StoreChoice;
+  readonly storeClient: StoreClient;
   /** Where the pod network's keys live: Flannel's prefix, or /calico. */
   readonly etcdPrefix: string;
   readonly lease: { readonly ttlSec: number; readonly mode: "keepalive" | "renew" };
@@ -103,6 +105,7 @@ export function resolveLab(file: LabFile, fallbackName: string): Result<Lab, rea
     ...pods,
     underlay: { segments: members.segments, carrier: file.underlay.carrier, mtuBytes: file.underlay.mtu },
     store: storeChoice(file.store),
+    storeClient: file.storeClient,
     strict: file.strict,
     restart: file.restart,
   });

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { formatIpv4 } from "../base/ipv4-addr.ts";
+import type { StoreClient } from "../io/etcd/open-transport.ts";
 import { type LabDirs, makeStateFolder, stateFault } from "./lab-dirs.ts";
 import type { MemberContext } from "./lab-member.ts";
 import { LAB_API_VERSION } from "./lab-schema.ts";
@@ -20,6 +21,8 @@ interface RouterFile {
   readonly bgp?: Readonly<Record<string, unknown>>;
   readonly announcer?: {
     readonly etcd: readonly string[];
+    /** Absent: slim. */
+    readonly storeClient?: StoreClient;
     readonly as: number;
     readonly gateways: readonly string[];
     /** Where all the gateways listen. */
@@ -44,10 +47,12 @@ export function announcerFile(announcer: LabAnnouncer, context: MemberContext): 
   const router = context.lab.routers.find(({ interfaces }) =>
     interfaces.some(({ address }) => address === first),
   );
+  const { storeClient } = context.lab;
   return {
     ...baseOf(announcer, context),
     announcer: {
       etcd: context.endpoints,
+      ...(storeClient !== "slim" && { storeClient }),
       as: announcer.as,
       gateways: announcer.gateways.map(formatIpv4),
       port: listenPort(router?.bgp) ?? context.bgpPort,

@@ -25,7 +25,7 @@ import {
 import { ownIdentity, takeLock } from "./lab-lock.ts";
 import { labMembers } from "./lab-member.ts";
 import { clearOrphans, noteChildren, refuseSharedUnderlay, underlayText } from "./lab-preflight.ts";
-import type { LabStatus, SupervisorEvent } from "./lab-protocol.ts";
+import type { DownResult, LabStatus, SupervisorEvent } from "./lab-protocol.ts";
 import { LabStore } from "./lab-store.ts";
 import { NodeProcess, type NodeWatcher } from "./node-process.ts";
 import type { Lab } from "./resolve-lab.ts";
@@ -85,6 +85,7 @@ export class Supervisor implements NodeWatcher {
   #failure: PodloomError | undefined;
   #everReady = false;
   #stopping: Promise<readonly string[]> | undefined;
+  #leasesStay = false;
   #finish: (failure: PodloomError | undefined) => void = () => undefined;
 
   private constructor(lab: Lab, options: SupervisorOptions, resources: Resources) {
@@ -184,6 +185,11 @@ export class Supervisor implements NodeWatcher {
     return this.#stopping;
   }
 
+  /** What the stop came to. */
+  downResult(killed: readonly string[]): DownResult {
+    return { killed, ...(this.#leasesStay && { leasesStay: true }) };
+  }
+
   /** Kills everything at once: the second Ctrl-C. */
   kill(): void {
     for (const node of this.nodes) node.kill();
@@ -274,14 +280,18 @@ export class Supervisor implements NodeWatcher {
     const killed: string[] = [];
     try {
       this.#tell({ t: "stopping" });
+      this.#leasesStay =
+        this.lab.calico === undefined &&
+        this.lab.store.kind === "external" &&
+        this.nodes.some(({ state }) => state?.store === "Disconnected" && state.subnet !== undefined);
       await Promise.all(
         this.nodes.map(async (node) => {
           if (await node.stop(this.#options.stopTimeoutMs ?? STOP_TIMEOUT_MS)) killed.push(node.name);
         }),
       );
       if (await this.#store.stop(STORE_STOP_TIMEOUT_MS)) killed.push("store");
-      this.#tell({ t: "stopped", killed });
-      await this.#server.close(killed);
+      this.#tell({ t: "stopped", ...this.downResult(killed) });
+      await this.#server.close(this.downResult(killed));
     } catch (thrown) {
       // Whatever it is, it must not keep anything alive.
       this.kill();

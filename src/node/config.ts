@@ -14,6 +14,7 @@ import {
   prefixOf,
 } from "../base/ipv4-addr.ts";
 import type { EtcdEndpoints } from "../io/etcd/etcd-transport.ts";
+import { STORE_CLIENTS, type StoreClient } from "../io/etcd/open-transport.ts";
 import type { Carrier } from "../io/host-address.ts";
 import { LOG_LEVELS, type LogLevel } from "../io/logger.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
@@ -43,7 +44,7 @@ export interface NodeConfig {
   readonly bgpTimers: "calico" | "fast";
   readonly ipipCarrier: "auto" | "proto4" | "fou";
   readonly gateway: Ipv4Addr | undefined;
-  readonly storeClient: "slim" | "etcd3";
+  readonly storeClient: StoreClient;
   readonly etcdPrefix: string;
   readonly leaseTtlSec: number;
   readonly leaseMode: "keepalive" | "renew";
@@ -174,7 +175,7 @@ const FLAGS = z.object({
   "bgp-timers": z._default(oneOf("calico", "fast"), "calico"),
   "ipip-carrier": z._default(oneOf("auto", "proto4", "fou"), "auto"),
   gateway: z.optional(ipv4Address),
-  "store-client": z._default(oneOf("slim", "etcd3"), "slim"),
+  "store-client": z._default(oneOf(...STORE_CLIENTS), "slim"),
   "etcd-prefix": z._default(text(readKeyPrefix, "a path like /coreos.com/network"), "/coreos.com/network"),
   "etcd-username": z.optional(z.string()),
   "etcd-cafile": z.optional(z.string()),

@@ -1,6 +1,5 @@
-// Who asks a node and is told of it, and what it asks a store with.
+// Who asks a node and is told of it.
 import { join } from "node:path";
-import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
 import { connectIpc } from "../io/ipc/client.ts";
 import type { ConnectionOptions } from "../io/ipc/connection.ts";
 import { type NodeState, TOKEN_VARIABLE } from "../io/ipc/protocol.ts";
@@ -14,19 +13,6 @@ import { answer } from "./verbs.ts";
 export interface Control {
   readonly tell: (state: NodeState) => void;
   close(): Promise<void>;
-}
-
-/** Loaded while the rest of the node is set up, and only the one that is used: etcd3 alone is a third of what starting costs. */
-export async function openTransport({
-  etcd,
-  storeClient,
-}: Pick<NodeConfig, "etcd" | "storeClient">): Promise<EtcdTransport> {
-  if (storeClient === "etcd3") {
-    const { Etcd3Transport } = await import("../io/etcd/etcd3-transport.ts");
-    return new Etcd3Transport(etcd);
-  }
-  const { SlimTransport } = await import("../io/etcd/slim/slim-transport.ts");
-  return new SlimTransport(etcd);
 }
 
 /** Connects to the supervisor, or opens the node's own socket. @throws PodloomError */

@@ -18,6 +18,7 @@ import { NodeSockets } from "./node-sockets.ts";
 import { PodWishes } from "./pod-wishes.ts";
 import type { StateFolder } from "./state-folder.ts";
 import { StateTeller } from "./state-teller.ts";
+import { StoreReach } from "./store-reach.ts";
 
 /** Packets that one turn of the event loop may move before sockets and timers have their say again. */
 const TURN_PACKETS_MAX = 256;
@@ -71,6 +72,7 @@ export class NodeDriver {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly pods: PodWishes;
+  readonly storeReach: StoreReach;
   /** Told of every change of the node's state, several at once where they come fast. */
   onState: (state: NodeState) => void = () => {};
   readonly startedAtMs = Date.now();
@@ -104,6 +106,7 @@ export class NodeDriver {
     this.rng = deps.rng;
     this.folder = deps.folder;
     this.#logger = deps.logger;
+    this.storeReach = new StoreReach(deps.logger);
     const carriers = new CarrierMap(config.address, config.carrier);
     this.pods = new PodWishes(config.pods, deps.rng, deps.logger, () => {
       this.#stateChanged = true;
@@ -111,12 +114,16 @@ export class NodeDriver {
     });
     this.#teller = new StateTeller(
       () => this.state(),
-      (state) => this.onState(state),
+      (state) => {
+        this.storeReach.judge(state.store);
+        this.onState(state);
+      },
     );
     this.#store =
       deps.transport === undefined
         ? undefined
         : new StoreDriver(deps.transport, (event) => {
+            this.storeReach.note(event);
             this.agent.handle(event, this.clock.now());
             this.#arm();
           });

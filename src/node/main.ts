@@ -1,10 +1,11 @@
 // `podloom node …`: one emulated node as a process of its own. It needs an etcd and its address, nothing else; a supervisor
 // is a convenience that it may be connected to.
 import { MonotonicClock, SystemRng } from "../io/clock.ts";
+import { openTransport } from "../io/etcd/open-transport.ts";
 import { Logger } from "../io/logger.ts";
 import { describeError, PodloomError } from "../io/podloom-error.ts";
 import { NODE_USAGE, type NodeConfig, parseNodeConfig } from "./config.ts";
-import { openControl, openTransport } from "./control.ts";
+import { openControl } from "./control.ts";
 import { dieLoudly, Exit } from "./die-loudly.ts";
 import { NodeDriver, type NodeEnd } from "./driver.ts";
 import { newAgent } from "./new-agent.ts";
@@ -47,7 +48,8 @@ function failed(thrown: unknown, logger: Logger): NodeEnd {
 
 async function run(config: NodeConfig, logger: Logger): Promise<NodeEnd> {
   const folder = new StateFolder(config.state);
-  const loading = openTransport(config);
+  // Loaded while the rest is set up.
+  const loading = openTransport(config.etcd, config.storeClient);
   const rng = new SystemRng();
   const clock = new MonotonicClock();
   const driver = new NodeDriver(config, {

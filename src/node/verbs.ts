@@ -54,7 +54,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   get: (request, driver) => {
     const { noun } = read(NounArgs, request);
     const rows = driver.agent.inspect(noun, driver.clock.now());
-    request.done(noun === "nodes" ? (rows as readonly NodeRow[]).map(withProcess) : rows);
+    request.done(noun === "nodes" ? (rows as readonly NodeRow[]).map((row) => completed(row, driver)) : rows);
   },
   "pod-add": (request, driver) => {
     const args: PodAddArgs = read(PodAddShape, request);
@@ -119,8 +119,15 @@ function address(text: string): Ipv4Addr {
   });
 }
 
-function withProcess(row: NodeRow): NodeRow {
-  return { ...row, pid: process.pid, ...processMemory() };
+/** What only the process knows of its node. */
+function completed(row: NodeRow, { storeReach }: NodeDriver): NodeRow {
+  const { awaySince } = storeReach;
+  return {
+    ...row,
+    ...(awaySince === undefined ? {} : { storeAwaySince: awaySince }),
+    pid: process.pid,
+    ...processMemory(),
+  };
 }
 
 /** Where a command runs. @throws PodloomError PL_POD_UNKNOWN */

@@ -28,7 +28,10 @@ function labWith(text: string): Lab {
 }
 
 async function configure(lab: Lab, { force = false, port = 1790 } = {}): Promise<CalicoStore> {
-  const store = new CalicoStore(lab, lab.calico as NonNullable<Lab["calico"]>, port, [process.url]);
+  const store = new CalicoStore(lab, lab.calico as NonNullable<Lab["calico"]>, port, {
+    endpoints: [process.url],
+    client: "slim",
+  });
   await store.configure(etcd, force);
   return store;
 }

@@ -113,6 +113,13 @@ export class Reflector {
     this.#phase = IDLE;
   }
 
+  /** Reads everything anew: somebody knows of a reason to doubt the watch. */
+  relist(now: Instant): void {
+    if (this.#phase.t === "idle" || this.#phase.t === "listing") return;
+    this.#dropWatch();
+    this.#list(now);
+  }
+
   /** Takes an event of the store. Answers false when it is somebody else's. */
   handle(event: StoreEvent, now: Instant): boolean {
     switch (event.t) {
@@ -289,7 +296,8 @@ export class Reflector {
         `the store ended the watch on ${this.#range.key}: ${reason === "" ? "no reason" : reason}`,
       );
     }
-    this.#lost(now, "list");
+    // A store that says so does answer.
+    this.#lost(now, "list", compactRevision > 0 ? "Syncing" : "Disconnected");
   }
 
   #apply(events: readonly WatchedEvent[]): void {
@@ -314,12 +322,12 @@ export class Reflector {
   /** Drops the watch and lists anew. Always true, for the caller's convenience. */
   #relist(now: Instant): true {
     this.#dropWatch();
-    this.#lost(now, "list");
+    this.#lost(now, "list", "Syncing");
     return true;
   }
 
-  #lost(now: Instant, then: "list" | "watch"): void {
-    this.#setStatus("Disconnected");
+  #lost(now: Instant, then: "list" | "watch", status: StoreStatus = "Disconnected"): void {
+    this.#setStatus(status);
     this.#phase = { t: "waiting", until: this.#backoff.next(now), then };
   }
 

@@ -69,6 +69,12 @@ export class LeaseFeed {
     this.#drain(now);
   }
 
+  /** Reads all leases anew. */
+  relist(now: Instant): void {
+    this.#reflector.relist(now);
+    this.#drain(now);
+  }
+
   get status(): StoreStatus {
     return this.#reflector.status;
   }

@@ -280,6 +280,9 @@ export class SubnetManager {
   /** The etcd lease has ended. What hung on it is claimed again. */
   #onLost(lease: LeaseId, now: Instant): void {
     const own = this.#own;
+    // A wiped etcd that starts with the same flags has the same cluster id; when it has grown past the revision that we knew,
+    // nothing in its answers tells. But it does not have our lease.
+    this.#feed.relist(now);
     if (this.#phase === "running" && own !== undefined) {
       this.#phase = "reclaiming";
       this.#emit(logOutput("warn", "the lease has ended: claiming the same subnet again"));

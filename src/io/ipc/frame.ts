@@ -1,7 +1,7 @@
 // The framing of podloom's local sockets: a 4-byte big-endian length, then one msgpackr value. Whoever is at the other end
 // may be broken: lengths are bounded before anything is kept, and memory grows only with bytes that have arrived.
 import type { Packr } from "msgpackr";
-import { loadPackr } from "../late-packages.ts";
+import { loadPackr } from "../late-packr.ts";
 import { messageOf, PodloomError } from "../podloom-error.ts";
 import { FRAME_BYTES_MAX } from "./protocol.ts";
 

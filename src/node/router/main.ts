@@ -9,9 +9,10 @@ import { parseIpamBlock } from "../../control/calico/ipam/ipam-block-json.ts";
 import { OpIds } from "../../control/datastore/pending-ops.ts";
 import { MonotonicClock, SystemRng } from "../../io/clock.ts";
 import { byPosition, DocumentError } from "../../io/document/problem.ts";
+import { openTransport } from "../../io/etcd/open-transport.ts";
 import { LOG_LEVELS, Logger, type LogLevel } from "../../io/logger.ts";
 import { describeError, messageOf, PodloomError } from "../../io/podloom-error.ts";
-import { openControl, openTransport } from "../control.ts";
+import { openControl } from "../control.ts";
 import { dieLoudly, Exit } from "../die-loudly.ts";
 import { NodeDriver, type NodeEnd } from "../driver.ts";
 import { StateFolder } from "../state-folder.ts";
@@ -119,11 +120,10 @@ function complain(thrown: unknown): number {
 }
 
 async function run(plan: RouterPlan, flags: Flags, logger: Logger): Promise<NodeEnd> {
-  const { name, nics, mtuBytes, bgp, carrier, etcd } = plan;
+  const { name, nics, mtuBytes, bgp, carrier, etcd, storeClient } = plan;
   const rng = new SystemRng();
   const folder = new StateFolder(flags.state ?? join(stateHome(), "podloom", "router", name));
-  const transport =
-    etcd === undefined ? undefined : await openTransport({ etcd: { endpoints: etcd }, storeClient: "slim" });
+  const transport = etcd === undefined ? undefined : await openTransport({ endpoints: etcd }, storeClient);
   const syncer = etcd === undefined ? undefined : newSyncer(name, rng);
   const agent = new RouterAgent({ name, nics, underlayMtuBytes: mtuBytes, bgp, syncer }, { rng });
   const address = (nics[0] as (typeof nics)[number]).addr;

@@ -5,6 +5,7 @@ import type { Result } from "../../base/result.ts";
 import { DocumentError } from "../../io/document/problem.ts";
 import { type DocumentKind, readDocument } from "../../io/document/read-document.ts";
 import type { JsonSchema } from "../../io/document/schema-remedy.ts";
+import { STORE_CLIENTS } from "../../io/etcd/open-transport.ts";
 import { readSpeakerText } from "../speaker/file/read-file.ts";
 import { speakerFileSchema } from "../speaker/file/speaker-schema.ts";
 import { about, asNumber, identifier, name, nodeAddress, oneOf, whole } from "../speaker/file/values.ts";
@@ -54,6 +55,9 @@ const announcer = z.strictObject({
   etcd: about(
     z.array(z.string().check(z.regex(/^https?:\/\/[^\s/,]+$/))).check(z.minLength(1), z.maxLength(16)),
     "Where the store is: http://host:port.",
+  ),
+  storeClient: z.exactOptional(
+    oneOf(STORE_CLIENTS, "How the store is spoken to: slim (default), or through the etcd3 package."),
   ),
   as: asNumber("Our AS number."),
   gateways: about(

@@ -5,6 +5,7 @@ import type { RouterBgp } from "../../agent/router/router-agent.ts";
 import { contains, type Ipv4Addr, type Prefix, prefixOf } from "../../base/ipv4-addr.ts";
 import { err, ok, type Result } from "../../base/result.ts";
 import type { DocumentFault } from "../../io/document/problem.ts";
+import type { StoreClient } from "../../io/etcd/open-transport.ts";
 import type { Carrier } from "../../io/host-address.ts";
 import type { NeighborConfig, RangeConfig } from "../../routing/bgp/speaker/speaker-config.ts";
 import { resolveSpeaker } from "../speaker/file/resolve.ts";
@@ -22,6 +23,7 @@ export interface RouterPlan {
   readonly bgp: RouterBgp | undefined;
   /** Where the store is that is watched; undefined: none is. */
   readonly etcd: readonly string[] | undefined;
+  readonly storeClient: StoreClient;
 }
 
 export function resolveRouter(file: RouterFile): Result<RouterPlan, readonly DocumentFault[]> {
@@ -46,6 +48,7 @@ export function resolveRouter(file: RouterFile): Result<RouterPlan, readonly Doc
     nics,
     bgp: bgp?.ok === true ? bgp.value : undefined,
     etcd: file.announcer?.etcd,
+    storeClient: file.announcer?.storeClient ?? "slim",
   });
 }
 

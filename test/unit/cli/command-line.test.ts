@@ -91,7 +91,7 @@ describe("usage", () => {
       2,
       /--store takes .*not "http:\/\/h"[\s\S]*http:\/\/h:2379/,
     ],
-    ["a flag that went", ["up", "--store-client", "etcd3"], 2, /unknown option '--store-client'/],
+    ["a store client that is none", ["up", "--store-client", "fat"], 2, /'fat' is invalid.*slim, etcd3/],
     ["a lab file that is absent", ["up", "-f", "none.yaml"], 2, /none.yaml: there is no such file/],
     ["exec without a command", ["exec", "web"], 2, /missing required argument 'command'/],
     ["no lab", ["get", "pods"], 1, /no lab runs[\s\S]*podloom up/],
@@ -184,7 +184,7 @@ describe("completion", () => {
   test("of commands, nouns, flags and their values", async () => {
     expect(await complete("v")).toEqual(["verify", "version"]);
     expect(await complete("get", "n")).toEqual(["nodes", "neigh"]);
-    expect(await complete("up", "--sto")).toEqual(["--store"]);
+    expect(await complete("up", "--sto")).toEqual(["--store", "--store-client"]);
     expect(await complete("get", "pods", "-o", "")).toEqual(["table", "wide", "json", "yaml", "ps"]);
     expect(await complete("")).not.toContain("__supervise");
   });
@@ -270,6 +270,13 @@ describe("rows", () => {
     expect(cells.slice(head.indexOf("IGNORED-LEASES"))).toMatch(/^10\.244\.9\.0\/24 /);
     expect(JSON.parse(renderItems("nodes", [row], "json"))).toEqual({ items: [row] });
     expect(parse(renderItems("nodes", [row], "yaml"))).toEqual({ items: [row] });
+  });
+
+  test("of a node that the store does not answer say so, and in wide since when", () => {
+    const storeAwaySince = new Date(2026, 10, 28, 9, 5, 7).toISOString();
+    const away = { ...row, status: "Fenced", store: "Disconnected", storeAwaySince } as const;
+    expect(renderItems("nodes", [away], "table")).toMatch(/^node1 +Fenced,StoreAway +node /m);
+    expect(renderItems("nodes", [away], "wide")).toMatch(/ away since 09:05:07 /);
   });
 
   test("of nothing are still JSON, and every noun has columns", () => {

@@ -159,8 +159,31 @@ test("compaction: a new list, and the difference that the gap has hidden", () =>
   bench.feed({ t: "watchCanceled", watch: bench.watch, compactRevision: 40, reason: "" });
   bench.wait(60 * MS_US);
   bench.list([kv("/p/a", 5), kv("/p/c", 41, "new", 41), kv("/p/d", 42)], 43);
+  // A store that ends a watch does answer.
+  expect(bench.statuses).toEqual(["Syncing"]);
   expect(bench.changes()).toEqual(["-/p/b@43", "+/p/c@41", "+/p/d@42"]);
   expect(bench.last("watchOpen").startRevision).toBe(44);
+});
+
+test("told to doubt: a new list at once, but no second one beside it, and none after the end", () => {
+  const bench = new Bench();
+  const lists = (): number => bench.ops.filter((op) => op.t === "range").length;
+  const relist = (): number => {
+    bench.reflector.relist(bench.now);
+    bench.drain();
+    return lists();
+  };
+  expect(relist()).toBe(1);
+  bench.list([kv("/p/a", 5)], 9);
+  expect(relist()).toBe(2);
+  expect(bench.last("watchCancel").watch).toBe(bench.watch);
+  bench.list([kv("/p/b", 6)], 9);
+  expect(bench.changes()).toEqual(["+/p/a@5", "-/p/a@9", "+/p/b@6"]);
+  bench.created(9);
+  bench.feed({ t: "watchBroken", watch: bench.watch, message: "" });
+  expect(relist()).toBe(3);
+  bench.reflector.stop();
+  expect(relist()).toBe(3);
 });
 
 test("any other end of the watch is said, and leads to a list as well", () => {

@@ -496,6 +496,24 @@ describe("losing the subnet (keepalive)", () => {
     expect(node.fenced).toBe(false);
   });
 
+  test("by a wiped store of the same cluster id that has grown past what we knew: the same subnet, and all peers anew", () => {
+    const { lab, node, ownKey } = running();
+    const [stays, went, came] = ["10.3.97.0-24", "10.3.98.0-24", "10.3.99.0-24"] as const;
+    for (const name of [stays, went]) lab.store.put(key(name), attrs("1.1.1.1"));
+    lab.wait(SEC_US);
+    expect([...node.peers.keys()].sort()).toEqual([key(stays), key(went)]);
+    const { clusterId, revision } = lab.store.etcd;
+    lab.store.wipe();
+    lab.store.etcd.clusterId = clusterId;
+    for (const name of [stays, came]) lab.store.put(key(name), attrs("1.1.1.2"));
+    while (lab.store.etcd.revision <= revision) lab.store.put("/other", "x");
+    lab.wait(30 * SEC_US);
+    expect(node.end).toBeUndefined();
+    expect([...node.peers.keys()].sort()).toEqual([key(stays), key(came)]);
+    expect(lab.store.etcd.get(ownKey)?.lease).toBe(node.own?.lease);
+    expect(node.fenced).toBe(false);
+  });
+
   test("by the end of its etcd lease: the same subnet again, with a new epoch", () => {
     const { lab, node, ownKey } = running();
     const before = node.own;

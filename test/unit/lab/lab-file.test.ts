@@ -19,6 +19,7 @@ describe("a lab file that is right", () => {
     ]);
     expect(JSON.parse(lab.networkJson)).toEqual({ Network: "10.244.0.0/16", Backend: { Type: "vxlan" } });
     expect(lab.store).toEqual({ kind: "embedded" });
+    expect(lab.storeClient).toBe("slim");
     expect(lab.lease).toEqual({ mode: "keepalive", ttlSec: 20 });
     expect(lab.restart).toEqual({ policy: "on-failure", maxRetries: 5, backoffMs: 200 });
   });
@@ -320,10 +321,17 @@ describe("a lab file that is wrong", () => {
 });
 
 describe("flags of up", () => {
-  const flags = { name: undefined, nodes: undefined, pods: undefined, store: undefined };
+  const flags = {
+    name: undefined,
+    nodes: undefined,
+    pods: undefined,
+    store: undefined,
+    storeClient: undefined,
+  };
 
   test("change what the file says", () => {
-    const changed = applyOverrides(defaultLabSource().file, { name: "x", nodes: 5, pods: 1, store: "etcd" });
+    const flags = { name: "x", nodes: 5, pods: 1, store: "etcd", storeClient: "etcd3" };
+    const changed = applyOverrides(defaultLabSource().file, flags);
     if (!changed.ok) throw new Error(changed.error.message);
     const lab = resolveLab(changed.value, "lab");
     if (!lab.ok) throw new Error("refused");
@@ -332,7 +340,8 @@ describe("flags of up", () => {
       lab.value.nodes.length,
       lab.value.nodes[4]?.pods.length,
       lab.value.store.kind,
-    ]).toEqual(["x", 5, 1, "etcd"]);
+      lab.value.storeClient,
+    ]).toEqual(["x", 5, 1, "etcd", "etcd3"]);
   });
 
   test("--nodes does not silently replace nodes that are listed by name", () => {
@@ -354,6 +363,12 @@ describe("flags of up", () => {
     ],
     ["a store without a port", { store: "http://10.0.0.9" }, /^--store takes/, /http:\/\/10\.0\.0\.9:2379/],
     ["a store behind TLS", { store: "https://a:2379" }, /^--store takes/, /without TLS/],
+    [
+      "a store client that is none",
+      { storeClient: "fat" },
+      /^--store-client does not take "fat"/,
+      /slim or etcd3/,
+    ],
     ["a name that is none", { name: "../x" }, /^--lab does not take "\.\.\/x"/, /lower-case letters/],
     ["too many nodes", { nodes: 5000 }, /^--nodes or --pods/, /1 to 2000/],
   ];

@@ -1,6 +1,7 @@
 // The supervisor with nodes that misbehave on purpose and the real embedded store. Its own faults: supervisor-faults.test.ts.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connectIpc } from "../../../src/io/ipc/client.ts";
@@ -45,6 +46,31 @@ describe("a lab", () => {
     expect(readdirSync(fake.root)).toEqual(["state"]);
     expect(readdirSync(dirs.state).sort()).toEqual(["lab.json", "logs"]);
     expect(await supervisor.finished).toBeUndefined();
+  });
+
+  test("starts its nodes a few at a time: twice as many as there are processors, until each has said hello", async () => {
+    const few = 2 * availableParallelism();
+    const started: Supervisor[] = [];
+    let most = 0;
+    const supervisor = await fake.start(
+      {},
+      { nodes: { count: few + 6, pods: 0 } },
+      {
+        onEvent: ({ t }) => {
+          if (t !== "nodeStarted") return;
+          const nodes = started.flatMap((one) => one.nodes);
+          const starting = nodes.filter(
+            ({ child, connection }) =>
+              child !== undefined && child.exit === undefined && connection === undefined,
+          );
+          most = Math.max(most, starting.length);
+        },
+      },
+    );
+    started.push(supervisor);
+    await fake.until("ready", allReady(supervisor));
+    expect(most).toBeGreaterThan(0);
+    expect(most).toBeLessThanOrEqual(few);
   });
 
   test("forwards exec with both streams, the exit code and the interrupt", async () => {
