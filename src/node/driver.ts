@@ -236,6 +236,8 @@ export class NodeDriver {
   #turn(): void {
     this.#turnArmed = false;
     if (this.#end !== undefined) return;
+    // Before anything is forwarded: a lease may have ended while the machine slept.
+    this.#store?.checkSleep();
     const now = this.clock.now();
     this.#lastTurnAt = now;
     let more = this.agent.run(now, TURN_PACKETS_MAX);
