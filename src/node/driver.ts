@@ -15,6 +15,7 @@ import { CarrierMap } from "../io/host-address.ts";
 import type { NodeState } from "../io/ipc/protocol.ts";
 import type { Logger } from "../io/logger.ts";
 import { PodloomError } from "../io/podloom-error.ts";
+import type { SleepClock } from "../io/sleep-clock.ts";
 import type { NodeConfig } from "./config.ts";
 import { NodeSockets } from "./node-sockets.ts";
 import { PodWishes } from "./pod-wishes.ts";
@@ -62,6 +63,8 @@ export interface DriverDeps {
   /** Undefined: this node asks nothing of a store. */
   readonly transport: EtcdTransport | undefined;
   readonly folder: StateFolder;
+  /** The machine's own, when left out. */
+  readonly sleepClock?: SleepClock;
 }
 
 /** Drives one {@link NodeAgent}. */
@@ -112,10 +115,14 @@ export class NodeDriver {
     this.#store =
       deps.transport === undefined
         ? undefined
-        : new StoreDriver(deps.transport, (event) => {
-            this.agent.handle(event, this.clock.now());
-            this.#arm();
-          });
+        : new StoreDriver(
+            deps.transport,
+            (event) => {
+              this.agent.handle(event, this.clock.now());
+              this.#arm();
+            },
+            deps.sleepClock,
+          );
     this.agent = deps.agent;
     this.#sockets = new NodeSockets({
       agent: this.agent,

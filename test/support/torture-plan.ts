@@ -29,7 +29,7 @@ export type Fault =
   | ({ readonly t: "freeze" } & Standstill)
   /** A claimant's machine sleeps: its process stands still, and so does the clock that its timers go by. */
   | ({ readonly t: "suspend" } & Standstill)
-  /** A claimant's clock is suddenly later. */
+  /** The clock of a claimant, and that of a reflector, is suddenly later. */
   | { readonly t: "jump"; readonly claimant: number; readonly byMs: number }
   /** A claimant ends, giving its lease back or dying with it, and comes again. */
   | { readonly t: "leave"; readonly claimant: number; readonly revoke: boolean; readonly forMs: number };

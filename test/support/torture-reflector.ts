@@ -1,13 +1,13 @@
 // A Reflector as a node drives it, that writes down all it delivers; and whether that is the store's history.
 import { SeededRng } from "../../src/base/rng.ts";
-import { NEVER } from "../../src/base/time.ts";
+import { MS_US, NEVER } from "../../src/base/time.ts";
 import { decodeUtf8 } from "../../src/base/utf8.ts";
 import { type KeyValue, prefixEnd, type StoreEvent } from "../../src/control/datastore/messages.ts";
 import { OpIds } from "../../src/control/datastore/pending-ops.ts";
 import { Reflector } from "../../src/control/datastore/reflector.ts";
 import type { EtcdTransport } from "../../src/io/etcd/etcd-transport.ts";
 import { StoreDriver } from "../../src/io/etcd/store-driver.ts";
-import { realNow } from "./torture-clock.ts";
+import { TortureClock } from "./torture-clock.ts";
 import type { Change, History } from "./torture-history.ts";
 
 export type Delivery =
@@ -22,6 +22,7 @@ export class TortureReflector {
   readonly reflector: Reflector;
   readonly deliveries: Delivery[] = [];
   readonly #driver: StoreDriver;
+  readonly #clock = new TortureClock();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(transport: EtcdTransport, prefix: string, seed: number) {
@@ -30,11 +31,12 @@ export class TortureReflector {
       ids: new OpIds(),
       rng: new SeededRng(seed),
     });
-    this.#driver = new StoreDriver(transport, (event: StoreEvent) => {
-      this.reflector.handle(event, realNow());
+    const take = (event: StoreEvent): void => {
+      this.reflector.handle(event, this.#clock.now());
       this.#drain();
-    });
-    this.reflector.start(realNow());
+    };
+    this.#driver = new StoreDriver(transport, take, this.#clock);
+    this.reflector.start(this.#clock.now());
     this.#drain();
   }
 
@@ -48,6 +50,11 @@ export class TortureReflector {
     const last = this.deliveries.findLast(({ t }) => t === "snapshot" || t === "watch");
     if (last?.t === "snapshot") return last.revision;
     return last?.t === "watch" ? last.change.revision : 0;
+  }
+
+  /** Its clock is later at once. */
+  jump(byMs: number): void {
+    this.#clock.jump(byMs * MS_US);
   }
 
   async close(): Promise<void> {
@@ -83,9 +90,9 @@ export class TortureReflector {
     clearTimeout(this.#timer);
     const deadline = this.reflector.nextDeadline();
     if (deadline === NEVER) return;
-    const waitMs = Math.max(0, Math.ceil((deadline - realNow()) / 1000));
+    const waitMs = Math.max(0, Math.ceil((deadline - this.#clock.now()) / 1000));
     this.#timer = setTimeout(() => {
-      this.reflector.tick(realNow());
+      this.reflector.tick(this.#clock.now());
       this.#drain();
     }, waitMs);
   }

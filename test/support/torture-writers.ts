@@ -43,6 +43,10 @@ export class TortureWriters {
     return this.#written;
   }
 
+  get isDone(): boolean {
+    return this.#written >= this.#options.writes;
+  }
+
   stop(): void {
     this.#stopped = true;
   }
@@ -53,7 +57,7 @@ export class TortureWriters {
 
   async #run(): Promise<void> {
     const { writes, durationMs, rng } = this.#options;
-    while (!this.#stopped && this.#written < writes) {
+    while (!this.#stopped && !this.isDone) {
       // In step with the time: what an outage has held up is made good at full speed.
       const dueMs = (this.#written / writes) * durationMs - (performance.now() - this.#sinceMs);
       if (dueMs > 0) await sleep(Math.min(dueMs, 50));

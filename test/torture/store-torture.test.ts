@@ -28,7 +28,7 @@ describe("a tortured store", () => {
     const again = `again: ${knobs} npm run torture:store -- -t '${title}'`;
     test.skipIf(kind === "etcd" && !hasEtcd())(
       `${title}: loses nothing, doubles nothing, and no subnet is held by two (seed ${SEED})`,
-      { concurrent, timeout: SEC * 4000 + 300_000 },
+      { concurrent, timeout: SEC * 30_000 + 300_000 },
       async () => {
         const report = await torture({ kind, transport, seed: SEED, durationMs: SEC * 1000, writes: WRITES });
         if (!concurrent || report.wrong.length > 0) console.log(title, JSON.stringify(report));
