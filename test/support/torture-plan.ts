@@ -56,7 +56,7 @@ export interface TortureSize {
 
 /** How long a dark hole is at least: longer than a watch may be silent. */
 const DARK_MS = 4_500;
-/** The longest that anything lasts that is not dark. */
+/** The longest that anything lasts that does not wait for something to come about. */
 const LONG_MS = 9_000;
 
 /**
@@ -67,12 +67,16 @@ export function planTorture(seed: number, size: TortureSize): readonly PlannedFa
   const rng = new SeededRng(seed);
   const planned = [
     ...lane(rng, size, 3_000, (kind, n) => serverFault(rng, kind, n), 2),
-    ...lane(rng, size, 2_500, (kind, n) => linkFault(rng, size, kind, n), 2),
+    ...lane(rng, size, 2_500, (kind, n) => linkFault(rng, size, kind, n), 3),
     ...lane(rng, size, 1_000, (_, n) => linkFault(rng, size, 0, n + 1), 1),
     ...lane(rng, size, 1_800, (kind, n) => claimantFault(rng, size, kind, n), 4),
     ...lane(rng, size, 3_500, () => ({ fault: { t: "compact" }, lastsMs: 0 }), 1),
   ];
   return planned.sort((a, b) => a.atMs - b.atMs);
+}
+
+function longMs({ durationMs }: TortureSize): number {
+  return Math.min(LONG_MS, durationMs / 4);
 }
 
 /** A fault, and when the next of its lane may come. */
@@ -112,27 +116,20 @@ function serverFault(rng: Rng, kind: number, n: number): Timed {
 }
 
 function linkFault(rng: Rng, size: TortureSize, kind: number, n: number): Timed {
-  if (kind === 0) {
-    return {
-      fault: { t: "cut", link: below(rng, size.reflectors + size.claimants + 1) },
-      lastsMs: 0,
-    };
-  }
-  // The first is a reflector's, and dark.
-  const dark = n < 2 || below(rng, 2) === 0;
+  const links = size.reflectors + size.claimants + 1;
+  if (kind === 0) return { fault: { t: "cut", link: below(rng, links) }, lastsMs: 0 };
+  const dark = kind === 1;
   // Where answers still come, nothing is dark.
   const way = (["both", "both", "answered", dark ? "answered" : "asked"] as const)[below(rng, 4)] as HoleWay;
-  const link = below(rng, dark ? size.reflectors : size.reflectors + size.claimants + 1);
-  const forMs = dark ? DARK_MS : 200 + below(rng, below(rng, 2) === 0 ? 1_500 : LONG_MS);
-  return {
-    fault: { t: "blackHole", link, way, forMs, dark },
-    lastsMs: n < 2 ? 1_000 : Math.floor(forMs / 2),
-  };
+  const link = below(rng, dark ? size.reflectors : links);
+  const forMs = dark ? DARK_MS : 200 + below(rng, below(rng, 2) === 0 ? 1_500 : longMs(size));
+  // Several at the same time, too.
+  return { fault: { t: "blackHole", link, way, forMs, dark }, lastsMs: n < 3 ? 500 : Math.floor(forMs / 2) };
 }
 
 function claimantFault(rng: Rng, size: TortureSize, kind: number, n: number): Timed {
   const claimant = below(rng, size.claimants);
-  const forMs = below(rng, LONG_MS);
+  const forMs = below(rng, longMs(size));
   const taken = n < 4 || below(rng, 2) === 0;
   const timersFirst = below(rng, 2) === 0;
   // Several claimants may stand still at the same time.

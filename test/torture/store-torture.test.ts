@@ -10,8 +10,8 @@ import { torture } from "../support/torture-run.ts";
 import { TRANSPORTS } from "../support/transports.ts";
 
 const SEED = Number(process.env.PODLOOM_TORTURE_SEED ?? "20261128");
-const SEC = Number(process.env.PODLOOM_TORTURE_SEC ?? "7");
-const WRITES = Number(process.env.PODLOOM_TORTURE_WRITES ?? "2000");
+const SEC = Number(process.env.PODLOOM_TORTURE_SEC ?? "6");
+const WRITES = Number(process.env.PODLOOM_TORTURE_WRITES ?? "1000");
 
 const WORLDS = (["embedded", "etcd"] as const).flatMap((kind) =>
   TRANSPORTS.map((transport) => ({ kind, transport })),
