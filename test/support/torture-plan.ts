@@ -66,7 +66,7 @@ const LONG_MS = 9_000;
 export function planTorture(seed: number, size: TortureSize): readonly PlannedFault[] {
   const rng = new SeededRng(seed);
   const planned = [
-    ...lane(rng, size, 3_000, (kind, n) => serverFault(rng, kind, n), 2),
+    ...lane(rng, size, 3_000, (kind, n) => serverFault(rng, size, kind, n), 2),
     ...lane(rng, size, 2_500, (kind, n) => linkFault(rng, size, kind, n), 3),
     ...lane(rng, size, 1_000, (_, n) => linkFault(rng, size, 0, n + 1), 1),
     ...lane(rng, size, 1_800, (kind, n) => claimantFault(rng, size, kind, n), 4),
@@ -105,13 +105,15 @@ function lane(
   return planned;
 }
 
-function serverFault(rng: Rng, kind: number, n: number): Timed {
+function serverFault(rng: Rng, { durationMs }: TortureSize, kind: number, n: number): Timed {
+  // Longer than a lease lives: in a short run nothing else would happen.
+  const long = durationMs >= 30_000 && n >= 2;
   if (kind === 0) {
-    const downMs = n < 2 ? 100 + below(rng, 400) : below(rng, 4) === 0 ? 6_500 : below(rng, 1_500);
+    const downMs = long && below(rng, 4) === 0 ? 6_500 : 100 + below(rng, n < 2 ? 400 : 1_500);
     return { fault: { t: "kill", downMs }, lastsMs: downMs + 500 };
   }
-  // The first just longer than what the server calls a stall; later ones sometimes longer than a lease lives.
-  const forMs = n < 2 ? 1_300 : below(rng, 4) === 0 ? 7_500 : 200 + below(rng, 2_500);
+  // The first just longer than what the server calls a stall.
+  const forMs = n < 2 ? 1_300 : long && below(rng, 4) === 0 ? 7_500 : 200 + below(rng, 2_500);
   return { fault: { t: "pause", forMs }, lastsMs: forMs + 300 };
 }
 

@@ -103,7 +103,11 @@ class TortureRun {
       before = writers.written;
       await this.#suffer(planTorture(seed + rounds * ROUND_SEEDS, size));
     }
-    await this.#until(() => writers.isDone);
+    // The rest in peace, however slowly.
+    for (let seen = -1; !writers.isDone && writers.written > seen; ) {
+      seen = writers.written;
+      await this.#until(() => writers.isDone || writers.written > seen);
+    }
     writers.stop();
     await writers.done;
     const wrong = await this.#settle();
