@@ -13,6 +13,7 @@ import { CarrierMap } from "../io/host-address.ts";
 import type { NodeState } from "../io/ipc/protocol.ts";
 import type { Logger } from "../io/logger.ts";
 import { PodloomError } from "../io/podloom-error.ts";
+import type { SleepClock } from "../io/sleep-clock.ts";
 import type { NodeConfig } from "./config.ts";
 import { NodeSockets } from "./node-sockets.ts";
 import { PodWishes } from "./pod-wishes.ts";
@@ -62,6 +63,8 @@ export interface DriverDeps {
   /** Undefined: this node asks nothing of a store. */
   readonly transport: EtcdTransport | undefined;
   readonly folder: StateFolder;
+  /** The machine's own, when left out. */
+  readonly sleepClock?: SleepClock;
 }
 
 /** Drives one {@link NodeAgent}. */
@@ -122,11 +125,15 @@ export class NodeDriver {
     this.#store =
       deps.transport === undefined
         ? undefined
-        : new StoreDriver(deps.transport, (event) => {
-            this.storeReach.note(event);
-            this.agent.handle(event, this.clock.now());
-            this.#arm();
-          });
+        : new StoreDriver(
+            deps.transport,
+            (event) => {
+              this.storeReach.note(event);
+              this.agent.handle(event, this.clock.now());
+              this.#arm();
+            },
+            deps.sleepClock,
+          );
     this.agent = deps.agent;
     this.#sockets = new NodeSockets({
       agent: this.agent,
@@ -245,6 +252,8 @@ export class NodeDriver {
   #turn(): void {
     this.#turnArmed = false;
     if (this.#end !== undefined) return;
+    // Before anything is forwarded: a lease may have ended while the machine slept.
+    this.#store?.checkSleep();
     const now = this.clock.now();
     this.#lastTurnAt = now;
     let more = this.agent.run(now, TURN_PACKETS_MAX);

@@ -1,4 +1,5 @@
-// TLS, client certificates, users and passwords, against the real etcd: every transport, the same outcomes.
+// TLS and client certificates against both servers, users and passwords against the real etcd, which alone has them: every
+// transport, the same outcomes.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +12,14 @@ import type {
   StoreError,
   WatchMessage,
 } from "../../src/io/etcd/etcd-transport.ts";
-import { etcdctl, hasEtcd, hasEtcdctl, type StoreProcess, startStore } from "../support/etcd-process.ts";
+import {
+  etcdctl,
+  hasEtcd,
+  hasEtcdctl,
+  type StoreKind,
+  type StoreProcess,
+  startStore,
+} from "../support/etcd-process.ts";
 import { createTestCertificates, hasOpenssl, type TestCertificates } from "../support/test-certificates.ts";
 import { TRANSPORTS } from "../support/transports.ts";
 
@@ -20,7 +28,9 @@ afterEach(async () => {
   for (const store of open.splice(0)) await store.close();
 });
 
-describe.skipIf(!hasEtcd() || !hasOpenssl())("an etcd with TLS that asks for certificates", () => {
+const KINDS: readonly StoreKind[] = hasEtcd() ? ["embedded", "etcd"] : ["embedded"];
+
+describe.skipIf(!hasOpenssl()).each(KINDS)("TLS that asks for certificates: %s", (kind) => {
   let folder: string;
   let certificates: TestCertificates;
   let server: StoreProcess;
@@ -32,10 +42,11 @@ describe.skipIf(!hasEtcd() || !hasOpenssl())("an etcd with TLS that asks for cer
     const args = [
       `--cert-file=${own.cert}`,
       `--key-file=${own.key}`,
-      "--client-cert-auth",
       `--trusted-ca-file=${ca}`,
+      // Ours asks whenever it has a CA.
+      ...(kind === "etcd" ? ["--client-cert-auth"] : []),
     ];
-    server = await startStore("etcd", { args, tls: certificates });
+    server = await startStore(kind, { args, tls: certificates });
   });
   afterAll(async () => {
     await server.stop();

@@ -31,9 +31,12 @@ function normal(value: unknown): unknown {
   return Object.fromEntries(fields.sort(([a], [b]) => ((a as string) < (b as string) ? -1 : 1)));
 }
 
-function comparable({ method }: Request, outcome: Outcome): string {
+/** @param later the real etcd is of a version after 3.4, which is what ours is like */
+function comparable({ method }: Request, outcome: Outcome, later: boolean): string {
   if (!("reply" in outcome)) return JSON.stringify(outcome);
   const { reply } = outcome;
+  // Since 3.5 this one has a header, as all others always had.
+  if (method === "Alarm" && later) delete reply.header;
   // Of the time that is left only the granting is sure; a real etcd tells the keys of a lease, and leases that were granted at
   // once, in no order.
   if (method === "LeaseTimeToLive") {
@@ -82,6 +85,7 @@ class Watching {
 
 describe.skipIf(!hasEtcd())("the embedded server and a real etcd", () => {
   const stores: StoreProcess[] = [];
+  let later = false;
   let ours: RawEtcd;
   let theirs: RawEtcd;
 
@@ -92,6 +96,8 @@ describe.skipIf(!hasEtcd())("the embedded server and a real etcd", () => {
     stores.push(etcd);
     ours = new RawEtcd(embedded.endpoint);
     theirs = new RawEtcd(etcd.endpoint);
+    const { version } = await theirs.ask("Maintenance", "Status", {});
+    later = !String(version).startsWith("3.4.");
   });
 
   afterAll(async () => {
@@ -132,9 +138,9 @@ describe.skipIf(!hasEtcd())("the embedded server and a real etcd", () => {
           ours.call(service, method, message),
           theirs.call(service, method, message),
         ]);
-        const text = comparable(request, real);
+        const text = comparable(request, real, later);
         const asked = `request ${done + i}: ${service}.${method} ${JSON.stringify(normal(message))}`;
-        expect(comparable(request, mine), asked).toBe(text);
+        expect(comparable(request, mine, later), asked).toBe(text);
         if (!("reply" in real)) continue;
         succeeded++;
         const header = real.reply.header as { readonly revision?: string } | undefined;

@@ -14,6 +14,9 @@ import type { TestCertificates } from "./test-certificates.ts";
 
 const STORE_MAIN = fileURLToPath(new URL("../../dist/io/embedded/main.js", import.meta.url));
 
+/** The etcd to test with: the one on PATH, or another, such as one of a later version. */
+const ETCD = process.env.PODLOOM_TEST_ETCD ?? "etcd";
+
 /** How long a server may take to serve; a real etcd that restarts has to elect itself first. */
 const READY_TIMEOUT_MS = 20_000;
 
@@ -24,7 +27,7 @@ export interface StartOptions {
   readonly args?: readonly string[];
   /** A fixed client port; a free one else. */
   readonly port?: number;
-  /** The server speaks TLS, and lets in who has this client's certificate. etcd only. */
+  /** The server speaks TLS, by `args`, and lets in who has this client's certificate. */
   readonly tls?: TestCertificates;
   /** The real etcd waits for its disk too, as it does unless told otherwise. For measuring; tests have no need of it. */
   readonly fsync?: boolean;
@@ -48,8 +51,8 @@ export class StoreProcess {
     this.dataDir = dataDir;
     this.#tls = tls;
     const url = `https://${this.endpoint}`;
-    this.#args =
-      tls === undefined ? args : [`--listen-client-urls=${url}`, `--advertise-client-urls=${url}`, ...args];
+    const urls = [`--listen-client-urls=${url}`, `--advertise-client-urls=${url}`];
+    this.#args = tls === undefined || kind === "embedded" ? args : [...urls, ...args];
   }
 
   /** `host:port`, as etcdctl wants it for `endpoint status`. */
@@ -161,7 +164,11 @@ export async function startStore(kind: StoreKind, options: StartOptions = {}): P
 
 /** Is a real etcd (and so the interop half of a test) to be had here? */
 export function hasEtcd(): boolean {
-  return spawnSync("etcd", ["--version"], { stdio: "ignore" }).status === 0;
+  const found = spawnSync(ETCD, ["--version"], { stdio: "ignore" }).status === 0;
+  // Whoever names one wants it tested, not skipped.
+  if (!found && process.env.PODLOOM_TEST_ETCD !== undefined)
+    throw new Error(`PODLOOM_TEST_ETCD: ${ETCD} does not run`);
+  return found;
 }
 
 export function hasEtcdctl(): boolean {
@@ -198,7 +205,7 @@ function spawnStore(kind: StoreKind, port: number, dataDir: string, args: readon
   };
   const argv = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`);
   argv.push(...args);
-  return spawn("setpriv", ["--pdeathsig", "KILL", "etcd", ...argv], { stdio: ["ignore", "ignore", "pipe"] });
+  return spawn("setpriv", ["--pdeathsig", "KILL", ETCD, ...argv], { stdio: ["ignore", "ignore", "pipe"] });
 }
 
 async function embeddedReady(child: ChildProcess): Promise<void> {

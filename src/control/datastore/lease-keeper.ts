@@ -1,7 +1,8 @@
 // Keeps one etcd lease alive, and knows until when it may be trusted. Read specs on etcd §4 first. The rules:
 //   - validity counts from the *sending* of a keep-alive that was answered, less a margin; never from the answer;
 //   - when it ends, the holder is fenced, by its own clock alone; `isValid(now)` tells the truth even if no timer fired,
-//     as after SIGSTOP or a laptop's sleep, so ask it before every act;
+//     as after SIGSTOP, so ask it before every act;
+//   - time that the machine has slept counts, although its clock stood still (`slept`);
 //   - a store that cannot be reached kills no lease: the same one is retried until the server says that it is gone.
 import { type Rng, unit } from "../../base/rng.ts";
 import { type Instant, NEVER, SEC_US } from "../../base/time.ts";
@@ -109,6 +110,10 @@ export class LeaseKeeper {
 
   /** Takes an event of the store. Answers false when it is somebody else's. */
   handle(event: StoreEvent, now: Instant): boolean {
+    if (event.t === "slept") {
+      this.#onSlept(event.forUs, now);
+      return true;
+    }
     this.#fenceIfDue(now);
     if (
       event.t !== "opFailed" &&
@@ -213,6 +218,14 @@ export class LeaseKeeper {
     this.#failing = true;
     this.#log(level, `${what === "grant" ? "lease grant" : "keep-alive"} failed, trying again: ${message}`);
     this.#nextAt = Math.min(this.#nextAt, this.#backoff.next(now));
+  }
+
+  /** The lease may have ended, and somebody else may have what hung on it: ask before anything else. */
+  #onSlept(forUs: number, now: Instant): void {
+    this.#validUntil -= forUs;
+    this.#ops.backdate(forUs);
+    this.#fenceIfDue(now);
+    this.probe(now);
   }
 
   #lose(now: Instant): void {

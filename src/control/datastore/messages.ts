@@ -133,7 +133,9 @@ export type StoreEvent =
       readonly reason: string;
     }
   /** The stream broke; the watch is gone. */
-  | { readonly t: "watchBroken"; readonly watch: number; readonly message: string };
+  | { readonly t: "watchBroken"; readonly watch: number; readonly message: string }
+  /** The machine slept for so long: `now` stood still, the store's time did not. */
+  | { readonly t: "slept"; readonly forUs: number };
 
 /** The end of the range of all keys that start with `prefix` (etcd's `WithPrefix`). For the empty prefix: "\0", no end. */
 export function prefixEnd(prefix: string): string {

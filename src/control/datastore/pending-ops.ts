@@ -60,6 +60,11 @@ export class PendingOps<W> {
     return undefined;
   }
 
+  /** All were sent so much earlier than it seemed: the clock has stood still since. */
+  backdate(byUs: number): void {
+    for (const [id, op] of this.#ops) this.#ops.set(id, { ...op, sentAt: op.sentAt - byUs });
+  }
+
   /** Forgets all: answers that still come are nobody's. */
   clear(): void {
     this.#ops.clear();

@@ -141,8 +141,9 @@ export class RenewHolder implements LeaseHolder {
   }
 
   handle(event: StoreEvent, now: Instant): boolean {
+    if (event.t === "slept") this.#onSlept(event.forUs);
     this.#settle(now);
-    if (!("id" in event)) return false;
+    if (!("id" in event)) return event.t === "slept";
     const op = this.#ops.settle(event.id);
     if (op === undefined) return false;
     const { what } = op;
@@ -181,6 +182,16 @@ export class RenewHolder implements LeaseHolder {
     const fence =
       this.#held !== undefined && !this.#fenced && !this.#options.strict ? this.validUntil : NEVER;
     return Math.min(this.#renewAt, this.#grantAt, this.#ops.nextDeadline(), fence);
+  }
+
+  /** All that has been counted from before the sleep has come nearer. */
+  #onSlept(forUs: number): void {
+    this.#expiresAt -= forUs;
+    this.#renewAt -= forUs;
+    this.#ops.backdate(forUs);
+    for (const [lease, grant] of this.#grants) {
+      this.#grants.set(lease, { ...grant, sentAt: grant.sentAt - forUs });
+    }
   }
 
   #grant(now: Instant): void {

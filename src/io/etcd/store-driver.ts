@@ -1,6 +1,8 @@
 // Performs what pure code asks of the store, and says what became of it. The only place where store operations meet a
 // connection. It never throws and never retries: pure code decides what an outcome means.
+import { MS_US } from "../../base/time.ts";
 import { type StoreErrorCode, type StoreEvent, type StoreOp } from "../../control/datastore/messages.ts";
+import { type SleepClock, SystemSleepClock } from "../sleep-clock.ts";
 import {
   CALL_DEADLINE_MS,
   type EtcdTransport,
@@ -12,6 +14,11 @@ import {
 
 /** Operations that may be under way at once; one more fails as `unavailable`. */
 const PENDING_MAX = 1024;
+
+/** How often it is asked whether the machine has slept, when nothing else happens. */
+const SLEEP_CHECK_MS = 5_000;
+/** Shorter sleeps are not told one by one; they add up. */
+const SLEEP_TOLD_US = 100 * MS_US;
 
 /** The part of a StoreOp that one reply answers. */
 type UnaryOp = Extract<
@@ -40,15 +47,34 @@ export class StoreDriver {
   /** Sent and not answered, oldest first: the server answers those of one lease in their order. */
   #keepAlives: PendingKeepAlive[] = [];
   #keepAliveTimer: NodeJS.Timeout | undefined;
+  readonly #clock: SleepClock;
+  /** How long the machine had slept when it was told last. */
+  #sleptUs: number;
+  readonly #sleepTimer: NodeJS.Timeout;
   #pending = 0;
   #closed = false;
 
   /**
    * @param emit receives every event, never from within {@link perform}
    */
-  constructor(transport: EtcdTransport, emit: (event: StoreEvent) => void) {
+  constructor(
+    transport: EtcdTransport,
+    emit: (event: StoreEvent) => void,
+    clock: SleepClock = new SystemSleepClock(),
+  ) {
     this.#transport = transport;
     this.#emit = emit;
+    this.#clock = clock;
+    this.#sleptUs = clock.sleptUs();
+    this.#sleepTimer = setInterval(() => this.checkSleep(), SLEEP_CHECK_MS).unref();
+  }
+
+  /** Says so if the machine has slept. Call before each act under a lease: no timer need have fired. */
+  checkSleep(): void {
+    const forUs = this.#clock.sleptUs() - this.#sleptUs;
+    if (forUs < SLEEP_TOLD_US || this.#closed) return;
+    this.#sleptUs += forUs;
+    this.#emit({ t: "slept", forUs });
   }
 
   /** Starts `op`. Its outcome comes as an event; after {@link close} nothing comes. */
@@ -79,10 +105,13 @@ export class StoreDriver {
     this.#keepAlive?.cancel();
     this.#keepAlive = undefined;
     clearTimeout(this.#keepAliveTimer);
+    clearInterval(this.#sleepTimer);
     await this.#transport.close();
   }
 
   #say(event: StoreEvent): void {
+    // What was sent before a sleep may be answered after it.
+    this.checkSleep();
     if (!this.#closed) this.#emit(event);
   }
 

@@ -232,6 +232,37 @@ describe("the end of a lease", () => {
   });
 });
 
+describe("a machine that has slept, its clock with it", () => {
+  test("knows at once that its lease may have ended, and asks", () => {
+    const bench = new Bench();
+    bench.granted();
+    bench.wait(SEC_US);
+    bench.feed({ t: "slept", forUs: 60 * SEC_US });
+    expect(bench.keeper.isValid(bench.now)).toBe(false);
+    expect(bench.take()).toEqual(["granted", "fenced"]);
+    expect(bench.last).toMatchObject({ t: "leaseKeepAlive", lease: "7587862094" });
+    bench.keptAlive();
+    expect(bench.take()).toEqual(["unfenced"]);
+    expect(bench.keeper.validUntil).toBe(bench.now + VALID_US);
+  });
+
+  test("counts the time of its sleep for what it asked before and is answered after", () => {
+    const bench = new Bench();
+    bench.granted();
+    const { id } = bench.next() as { readonly id: number };
+    const sent = bench.sentAt;
+    bench.feed({ t: "slept", forUs: 5 * SEC_US });
+    bench.keptAlive(TTL, id);
+    expect(bench.keeper.validUntil).toBe(sent - 5 * SEC_US + VALID_US);
+
+    const asking = new Bench();
+    const asked = asking.now;
+    asking.feed({ t: "slept", forUs: 7 * SEC_US });
+    asking.granted();
+    expect(asking.keeper.validUntil).toBe(asked - 7 * SEC_US + VALID_US);
+  });
+});
+
 describe("stop", () => {
   test("revokes, and is done when the server says so, refuses, or says nothing", () => {
     for (const answer of ["revoked", "refused", "nothing"]) {

@@ -713,6 +713,22 @@ describe("renew mode", () => {
     }
   });
 
+  test("a sleep that stops the clock brings the renewal nearer, and past the end of the lease it fences", () => {
+    const { lab, node, ownKey } = running(false);
+    const first = lab.store.etcd.get(ownKey)?.lease;
+    node.manager.handle({ t: "slept", forUs: 22.5 * HOUR }, lab.now);
+    node.drain(lab.now);
+    lab.wait(0.4 * HOUR);
+    expect(lab.store.etcd.get(ownKey)?.lease).toBe(first);
+    lab.wait(0.2 * HOUR);
+    expect(lab.store.etcd.get(ownKey)?.lease).not.toBe(first);
+    expect(node.fenced).toBe(false);
+    node.manager.handle({ t: "slept", forUs: 25 * HOUR }, lab.now);
+    node.drain(lab.now);
+    expect(node.manager.isValid(lab.now)).toBe(false);
+    expect(node.fenced).toBe(true);
+  });
+
   test("a renewal that fails is tried again in a minute", () => {
     const { lab, node } = running(true);
     lab.store.outage(lab.now + 22.9 * HOUR, lab.now + 23.5 * HOUR);

@@ -45,12 +45,16 @@ class Scripted {
 let events: StoreEvent[];
 let transport: Scripted;
 let driver: StoreDriver;
+let sleptUs: number;
 
 beforeEach(() => {
+  sleptUs = 7_000;
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   events = [];
   transport = new Scripted();
-  driver = new StoreDriver(transport as unknown as EtcdTransport, (event) => events.push(event));
+  driver = new StoreDriver(transport as unknown as EtcdTransport, (event) => events.push(event), {
+    sleptUs: () => sleptUs,
+  });
 });
 afterEach(async () => {
   await driver.close();
@@ -145,4 +149,19 @@ test("operations under way are bounded", async () => {
   expect(events).toEqual([]);
   await Promise.resolve();
   expect(events).toMatchObject([{ t: "opFailed", id: 1025, code: "unavailable" }]);
+});
+
+test("a sleep of the machine is told before an answer that came after it, once, and short ones when they add up", () => {
+  driver.perform({ t: "leaseKeepAlive", id: 1, lease: "9" });
+  sleptUs += 60_000_000;
+  transport.keepAlives[0]?.sink.message({ lease: "9", ttlSec: 20 });
+  expect(events).toEqual([
+    { t: "slept", forUs: 60_000_000 },
+    { t: "leaseKeptAlive", id: 1, lease: "9", ttlSec: 20 },
+  ]);
+  for (let i = 0; i < 3; i++) {
+    sleptUs += 40_000;
+    driver.checkSleep();
+  }
+  expect(events.slice(2)).toEqual([{ t: "slept", forUs: 120_000 }]);
 });
