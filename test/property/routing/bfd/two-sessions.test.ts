@@ -41,7 +41,12 @@ function lossy(rng: SeededRng, most: number): BfdWorld["fate"] {
   };
 }
 
-test("fewer losses in a row than the multiplier, and new timers at any time: a session that is Up stays Up", () => {
+/** Many simulated hours: five seconds of work, on a machine that may have others to do. */
+const BUSY_MS = 120_000;
+
+test("fewer losses in a row than the multiplier, and new timers at any time: a session that is Up stays Up", {
+  timeout: BUSY_MS,
+}, () => {
   const scenario = fc.integer({ min: 1, max: 4 }).chain((least) => {
     const timers = timersWith(fc.integer({ min: least, max: 6 }));
     const change = fc.record({ side: fc.constantFrom(...SIDES), timers, waitUs: fc.nat(6 * SEC_US) });
@@ -89,7 +94,9 @@ test("fewer losses in a row than the multiplier, and new timers at any time: a s
   );
 });
 
-test("whatever is lost, cut, stopped and killed: when that ends, both are Up; cut off, each is Down when its detection time is over", () => {
+test("whatever is lost, cut, stopped and killed: when that ends, both are Up; cut off, each is Down when its detection time is over", {
+  timeout: BUSY_MS,
+}, () => {
   const timers = timersWith(fc.integer({ min: 1, max: 5 }));
   const event = fc.record({
     what: fc.constantFrom("loss", "cut", "cutOneWay", "heal", "crash", "stop", "start", "configure" as const),

@@ -200,7 +200,9 @@ describe("a member that takes nothing for a while", () => {
 });
 
 describe("a table of a size", () => {
-  test("is told to a latecomer in messages that are full, in spite of changes and of pauses", () => {
+  test("is told to a latecomer in messages that are full, in spite of changes and of pauses", {
+    timeout: 120_000,
+  }, () => {
     const w = new OutWorld();
     const x = w.peer(2, EXTERNAL);
     const all = block(70_000);
