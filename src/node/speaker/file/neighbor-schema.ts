@@ -9,7 +9,6 @@ import {
   name,
   nodeAddress,
   oneOf,
-  sparse,
   whole,
   words,
 } from "./values.ts";
@@ -95,112 +94,101 @@ const policyName = (what: string) =>
   words(80, `${what}: a name of \`policies\`, or all, or none; default all; see also requirePolicy.`, "all");
 
 const OPTIONS = {
-  as: () => z.exactOptional(peerAs),
-  port: () =>
-    z.exactOptional(whole(1, 65_535, "Its TCP port; default: the one that we listen on ourselves, 1790.")),
-  localAs: () => z.exactOptional(asNumber("The AS that we are to it; default: the speaker's.")),
-  passive: () => z.exactOptional(flag("Never dial it, wait for its call; default false.")),
-  holdTimeSec: () =>
-    z.exactOptional(
-      about(
-        z.int().check(
-          z.minimum(0),
-          z.maximum(65_535),
-          z.refine((sec) => sec === 0 || sec >= 3, { error: "must be 0, or at least 3" }),
-        ),
-        "Hold time that we propose, in seconds; 0: no hold time; default 90.",
+  as: z.exactOptional(peerAs),
+  port: z.exactOptional(
+    whole(1, 65_535, "Its TCP port; default: the one that we listen on ourselves, 1790."),
+  ),
+  localAs: z.exactOptional(asNumber("The AS that we are to it; default: the speaker's.")),
+  passive: z.exactOptional(flag("Never dial it, wait for its call; default false.")),
+  holdTimeSec: z.exactOptional(
+    about(
+      z.int().check(
+        z.minimum(0),
+        z.maximum(65_535),
+        z.refine((sec) => sec === 0 || sec >= 3, { error: "must be 0, or at least 3" }),
       ),
+      "Hold time that we propose, in seconds; 0: no hold time; default 90.",
     ),
-  holdTimeMinSec: () => z.exactOptional(whole(0, 65_535, "Refuse hold times below this; default 0.")),
-  connectRetrySec: () =>
-    z.exactOptional(whole(1, DAY_SEC, "Between one attempt to connect and the next; default 5.")),
-  connectDelaySec: () =>
-    z.exactOptional(
-      whole(
-        0,
-        DAY_SEC,
-        "Before the first attempt to connect, and after one that was refused; default 0: at once, and connectRetrySec.",
-      ),
+  ),
+  holdTimeMinSec: z.exactOptional(whole(0, 65_535, "Refuse hold times below this; default 0.")),
+  connectRetrySec: z.exactOptional(
+    whole(1, DAY_SEC, "Between one attempt to connect and the next; default 5."),
+  ),
+  connectDelaySec: z.exactOptional(
+    whole(
+      0,
+      DAY_SEC,
+      "Before the first attempt to connect, and after one that was refused; default 0: at once, and connectRetrySec.",
     ),
-  errorWaitSec: () => z.exactOptional(errorWait),
-  families: () => z.exactOptional(families),
-  addPath: () =>
-    z.exactOptional(
-      oneOf(["none", "receive", "send", "both"], "Several paths to one prefix (RFC 7911); default none."),
+  ),
+  errorWaitSec: z.exactOptional(errorWait),
+  families: z.exactOptional(families),
+  addPath: z.exactOptional(
+    oneOf(["none", "receive", "send", "both"], "Several paths to one prefix (RFC 7911); default none."),
+  ),
+  addPathMax: z.exactOptional(
+    whole(1, 1000, "With addPath send or both: how many paths at most; default 64."),
+  ),
+  extendedNextHop: z.exactOptional(flag("IPv4 routes may have IPv6 next hops (RFC 8950); default false.")),
+  prefixLimit: z.exactOptional(prefixLimit),
+  routeRefresh: z.exactOptional(flag("Route refresh (RFC 2918); default true.")),
+  enhancedRefresh: z.exactOptional(flag("Enhanced route refresh (RFC 7313); default true.")),
+  extendedMessage: z.exactOptional(flag("Messages of up to 65535 octets (RFC 8654); default false.")),
+  gracefulRestart: z.exactOptional(gracefulRestart),
+  rrClient: z.exactOptional(flag("We are a route reflector, and it is a client (RFC 4456); default false.")),
+  nextHop: z.exactOptional(
+    oneOf(
+      ["auto", "self", "forceSelf", "keep"],
+      "Next hop of what it is told. auto: ours towards other ASs; self: ours, but reflected routes keep theirs; forceSelf: always ours; keep: as it is. Default auto.",
     ),
-  addPathMax: () =>
-    z.exactOptional(whole(1, 1000, "With addPath send or both: how many paths at most; default 64.")),
-  extendedNextHop: () =>
-    z.exactOptional(flag("IPv4 routes may have IPv6 next hops (RFC 8950); default false.")),
-  prefixLimit: () => z.exactOptional(prefixLimit),
-  routeRefresh: () => z.exactOptional(flag("Route refresh (RFC 2918); default true.")),
-  enhancedRefresh: () => z.exactOptional(flag("Enhanced route refresh (RFC 7313); default true.")),
-  extendedMessage: () => z.exactOptional(flag("Messages of up to 65535 octets (RFC 8654); default false.")),
-  gracefulRestart: () => z.exactOptional(gracefulRestart),
-  rrClient: () =>
-    z.exactOptional(flag("We are a route reflector, and it is a client (RFC 4456); default false.")),
-  nextHop: () =>
-    z.exactOptional(
-      oneOf(
-        ["auto", "self", "forceSelf", "keep"],
-        "Next hop of what it is told. auto: ours towards other ASs; self: ours, but reflected routes keep theirs; forceSelf: always ours; keep: as it is. Default auto.",
-      ),
-    ),
-  import: () => z.exactOptional(policyName("Policy for what it tells us")),
-  export: () => z.exactOptional(policyName("Policy for what it is told")),
-  allowLocalAs: () => z.exactOptional(whole(0, 255, "How often our own AS may be in its paths; default 0.")),
-  checkPeerAs: () =>
-    z.exactOptional(
-      flag("Do not tell it what has been through its AS: it would throw that away; default false."),
-    ),
-  mraiSec: () =>
-    z.exactOptional(
-      whole(0, 600, "Shortest time between two announcements of a prefix (RFC 4271); default 0."),
-    ),
-  password: () =>
-    z.exactOptional(words(80, "TCP MD5 signatures (RFC 2385). Needs Linux and the package koffi.", "secret")),
-  bfd: () => z.exactOptional(bfd),
-  shutdown: () => z.exactOptional(flag("Leave it down until `enable`; default false.")),
-  enforceFirstAs: () =>
-    z.exactOptional(
-      flag("From another AS, its own must be the first of each path; false for route servers; default true."),
-    ),
-  requireLocalPref: () =>
-    z.exactOptional(
-      flag("Inside our AS, a route without LOCAL_PREF is treated as withdrawn; default false."),
-    ),
+  ),
+  import: z.exactOptional(policyName("Policy for what it tells us")),
+  export: z.exactOptional(policyName("Policy for what it is told")),
+  allowLocalAs: z.exactOptional(whole(0, 255, "How often our own AS may be in its paths; default 0.")),
+  checkPeerAs: z.exactOptional(
+    flag("Do not tell it what has been through its AS: it would throw that away; default false."),
+  ),
+  mraiSec: z.exactOptional(
+    whole(0, 600, "Shortest time between two announcements of a prefix (RFC 4271); default 0."),
+  ),
+  password: z.exactOptional(
+    words(80, "TCP MD5 signatures (RFC 2385). Needs Linux and the package koffi.", "secret"),
+  ),
+  bfd: z.exactOptional(bfd),
+  shutdown: z.exactOptional(flag("Leave it down until `enable`; default false.")),
+  enforceFirstAs: z.exactOptional(
+    flag("From another AS, its own must be the first of each path; false for route servers; default true."),
+  ),
+  requireLocalPref: z.exactOptional(
+    flag("Inside our AS, a route without LOCAL_PREF is treated as withdrawn; default false."),
+  ),
 };
 
-const options = about(sparse(OPTIONS, []), "Options that several neighbors share.");
+const options = about(z.strictObject(OPTIONS), "Options that several neighbors share.");
 
-const templateName = () => name("A template: options that count where the neighbor itself has none", "leaf");
+const templateName = name("A template: options that count where the neighbor itself has none", "leaf");
 
 const neighbor = about(
-  sparse(
-    {
-      name: () => z.exactOptional(name("Its name, unique in the file; default: its address", "spine1")),
-      address: () => nodeAddress("Its address.", "10.0.1.2"),
-      template: () => z.exactOptional(templateName()),
-      ...OPTIONS,
-    },
-    ["address"],
-  ),
+  z.strictObject({
+    name: z.exactOptional(name("Its name, unique in the file; default: its address", "spine1")),
+    address: nodeAddress("Its address.", "10.0.1.2"),
+    template: z.exactOptional(templateName),
+    ...OPTIONS,
+  }),
   "A neighbor.",
 );
 
-const range = about(
-  sparse(
-    {
-      name: () => name("Its name, unique in the file", "leafs"),
-      prefix: () => ipv4Prefix("The addresses that may call.", "10.0.2.0/24"),
-      limit: () =>
-        z.exactOptional(whole(1, 100_000, "How many neighbors it may bring at a time; default 1000.")),
-      template: () => z.exactOptional(templateName()),
+const range = z.lazy(() =>
+  about(
+    z.strictObject({
+      name: name("Its name, unique in the file", "leafs"),
+      prefix: ipv4Prefix("The addresses that may call.", "10.0.2.0/24"),
+      limit: z.exactOptional(whole(1, 100_000, "How many neighbors it may bring at a time; default 1000.")),
+      template: z.exactOptional(templateName),
       ...OPTIONS,
-    },
-    ["name", "prefix"],
+    }),
+    "Addresses that may call without being neighbors: they become neighbors by calling.",
   ),
-  "Addresses that may call without being neighbors: they become neighbors by calling.",
 );
 
 export const templates = about(

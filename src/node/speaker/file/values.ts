@@ -18,9 +18,6 @@ import { Family } from "../../../wire/bgp/family.ts";
 import { type Ipv6Addr, parseIpv6 } from "../../../wire/bgp/ipv6-addr.ts";
 import { isMartianNextHop, type NextHop } from "../../../wire/bgp/next-hop.ts";
 
-/** Sets of keys that {@link sparse} remembers. */
-const PARTS_MAX = 64;
-
 /** What an editor shows about a value. */
 interface Meta {
   readonly description: string;
@@ -31,42 +28,6 @@ interface Meta {
 export function about<S extends z.ZodMiniType>(schema: S, description: string): S {
   z.globalRegistry.add(schema, { description });
   return schema;
-}
-
-type Makers = Readonly<Record<string, () => z.ZodMiniType>>;
-type Shape<M extends Makers> = { -readonly [K in keyof M]: ReturnType<M[K]> };
-
-/**
- * An object of many keys, most of which are absent: `z.strictObject`, of which no more is made and asked than what is there or must be. A
- * neighbour may have forty keys and has four; zod makes a schema of each, and a problem of each that is absent before it forgives that.
- */
-export function sparse<const M extends Makers>(makers: M, required: readonly (string & keyof M)[]) {
-  const made = new Map<string, z.ZodMiniType>();
-  const parts = new Map<string, z.ZodMiniType>();
-  const partOf = (keys: readonly string[]) => z.strictObject(Object.fromEntries(keys.map(schemaOf)));
-  function schemaOf(key: string): [string, z.ZodMiniType] {
-    const schema = made.get(key) ?? (makers[key] as () => z.ZodMiniType)();
-    made.set(key, schema);
-    return [key, schema];
-  }
-  const whole = z.lazy(() => partOf(Object.keys(makers)) as z.ZodMiniObject<Shape<M>, z.core.$strict>);
-  const parse = whole._zod.parse.bind(whole._zod);
-  const parseSparse: typeof parse = (payload, cx) => {
-    const { value } = payload as { readonly value: unknown };
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return parse(payload, cx);
-    const present = Object.keys(value);
-    // An unknown key is a problem that only the whole schema can tell.
-    if (present.some((key) => !Object.hasOwn(makers, key))) return parse(payload, cx);
-    const keys = [...new Set([...required, ...present])];
-    const name = keys.join();
-    const part = parts.get(name) ?? partOf(keys);
-    // As many as a file has kinds of neighbours; one that is made to have more is only slower.
-    if (parts.size < PARTS_MAX) parts.set(name, part);
-    return part._zod.parse(payload, cx) as ReturnType<typeof parse>;
-  };
-  whole._zod.parse = parseSparse;
-  whole._zod.run = parseSparse;
-  return whole;
 }
 
 /** Text that `read` turns into something; refused: what it must do, to follow "must". */
