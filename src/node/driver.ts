@@ -16,6 +16,7 @@ import { PodloomError } from "../io/podloom-error.ts";
 import type { SleepClock } from "../io/sleep-clock.ts";
 import type { NodeConfig } from "./config.ts";
 import { NodeSockets } from "./node-sockets.ts";
+import { PodRequests } from "./pod-requests.ts";
 import { PodWishes } from "./pod-wishes.ts";
 import type { StateFolder } from "./state-folder.ts";
 import { StateTeller } from "./state-teller.ts";
@@ -96,9 +97,7 @@ export class NodeDriver {
   #stopTimer: NodeJS.Timeout | undefined;
   /** The operational error behind an exit that the agent will announce. */
   #failure: PodloomError | undefined;
-  /** Who waits for a pod to be attached or taken away, by the number of the request. */
-  readonly #podRequests = new Map<number, (answer: PodAnswer) => void>();
-  #podRequest = 0;
+  readonly #podRequests = new PodRequests();
   #end: NodeEnd | undefined;
   #resolveEnded: (end: NodeEnd) => void = () => {};
 
@@ -176,21 +175,13 @@ export class NodeDriver {
 
   /** Attaches a pod. Never rejects; a node that ends leaves it unanswered. */
   podAdd(spec: PodSpec): Promise<PodAnswer> {
-    return this.#askForPod((agent, request, now) => agent.podAdd(request, spec, now));
+    return this.#podRequests.make((request) => this.change((agent, now) => agent.podAdd(request, spec, now)));
   }
 
   /** Takes a pod away, what runs in it first. */
   podDel(name: string): Promise<PodAnswer> {
     this.cancelTasks(name, `pod ${name} was deleted`);
-    return this.#askForPod((agent, request, now) => agent.podDel(request, name, now));
-  }
-
-  #askForPod(ask: (agent: NodeAgent, request: number, now: Instant) => void): Promise<PodAnswer> {
-    const request = ++this.#podRequest;
-    return new Promise((resolve) => {
-      this.#podRequests.set(request, resolve);
-      this.change((agent, now) => ask(agent, request, now));
-    });
+    return this.#podRequests.make((request) => this.change((agent, now) => agent.podDel(request, name, now)));
   }
 
   /** Begins to wake `task`; it is forgotten when it is over. */
@@ -334,8 +325,7 @@ export class NodeDriver {
         this.#sockets.stopBgp(output.silent);
         return;
       case "podDone":
-        this.#podRequests.get(output.request)?.(output);
-        this.#podRequests.delete(output.request);
+        this.#podRequests.settle(output.request, output);
         return;
       case "putFile":
         this.#keep(() => this.folder.put(output.path, output.text));

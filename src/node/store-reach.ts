@@ -21,6 +21,7 @@ export class StoreReach {
   /** Something came of what was asked. Refusals are answers too; not so what only tells that nothing came. */
   note(event: StoreEvent): void {
     const silent =
+      event.t === "slept" ||
       event.t === "watchBroken" ||
       (event.t === "opFailed" && (event.code === "unavailable" || event.code === "timeout"));
     // What it answers before its watches stand is no end of an outage, which is told with its beginning.

@@ -8,6 +8,7 @@ const SILENCE: readonly StoreEvent[] = [
   { t: "watchBroken", watch: 1, message: "gone" },
   { t: "opFailed", id: 1, code: "unavailable", message: "" },
   { t: "opFailed", id: 2, code: "timeout", message: "" },
+  { t: "slept", forUs: 5_000_000 },
 ];
 
 const said: string[] = [];

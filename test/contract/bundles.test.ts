@@ -1,4 +1,5 @@
-// What a node process loads: hundreds of them run on one machine, so that each package it does not need counts.
+// What podloom's programs load: hundreds of nodes run on one machine, and commands are typed by the dozen, so that each package that is not
+// needed counts.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
