@@ -6,20 +6,36 @@ const path = require("node:path");
 const { pathToFileURL } = require("node:url");
 
 const programs = {
-  node: "dist/bundle/node.js",
-  bgp: "dist/bundle/speaker.cjs",
-  router: "dist/bundle/router.js",
-  store: "dist/bundle/store.js",
+  node: "node.js",
+  bgp: "speaker.cjs",
+  router: "router.js",
+  store: "store.js",
 };
 const program = process.argv[2] ?? "";
-const named = Object.hasOwn(programs, program) ? programs[program] : "dist/bundle/cli.js";
-const entry = path.join(__dirname, "..", named);
+const bundle = path.join(__dirname, "..", "dist", "bundle");
+const entry = path.join(bundle, Object.hasOwn(programs, program) ? programs[program] : "cli.js");
+
+/** @param {string} what */
+function notBuilt(what) {
+  process.stderr.write(`podloom: ${what}. Run: npm run build\n`);
+  process.exitCode = 5;
+}
+
+/** A part that is not there is the build's fault; anything else is a fault of ours. @param {any} thrown */
+function failed(thrown) {
+  const missing = thrown?.code === "ERR_MODULE_NOT_FOUND" || thrown?.code === "ENOENT";
+  if (!missing || !String(thrown.message).includes(bundle)) throw thrown;
+  notBuilt(`it is built only in part: ${thrown.message}`);
+}
 
 if (!existsSync(entry)) {
-  process.stderr.write("podloom: it is not built yet. Run: npm run build\n");
-  process.exitCode = 5;
+  notBuilt("it is not built yet");
 } else if (entry.endsWith(".cjs")) {
-  require(entry);
+  try {
+    require(entry);
+  } catch (thrown) {
+    failed(thrown);
+  }
 } else {
-  void import(pathToFileURL(entry).href);
+  import(pathToFileURL(entry).href).catch(failed);
 }

@@ -75,7 +75,7 @@ async function ask(socket) {
 /** Where it cannot be done, it says so, and speakers start the slower. @param {string} bundle the folder of speaker-code.cjs */
 export async function recordSpeakerCache(bundle) {
   const folder = mkdtempSync(join(tmpdir(), "podloom-record-"));
-  const cache = join(bundle, "speaker-code.cache");
+  const cache = join(bundle, `speaker-code-${process.version}-${process.arch}.cache`);
   const children = [];
   try {
     const port = await freePort();

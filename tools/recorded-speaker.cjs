@@ -5,6 +5,11 @@ const path = require("node:path");
 const bundle = process.env.PODLOOM_RECORD_BUNDLE ?? "";
 /** @param {string} name @param {import("node:vm").Script} script */
 globalThis.podloomRecord = (name, script) => {
-  process.once("exit", () => writeFileSync(path.join(bundle, `${name}.cache`), script.createCachedData()));
+  process.once("exit", () =>
+    writeFileSync(
+      path.join(bundle, `${name}-${process.version}-${process.arch}.cache`),
+      script.createCachedData(),
+    ),
+  );
 };
 require(path.join(bundle, "speaker.cjs"));

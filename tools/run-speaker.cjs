@@ -1,5 +1,6 @@
 // dist/bundle/speaker.cjs: runs speaker-code.cjs beside it, and packages when they are first asked for, each with the code that was
-// compiled when it was built. Where that is not this V8's, or not there, everything is compiled as it is needed.
+// compiled when it was built. Where there is none of this Node and machine, everything is compiled as it is needed. V8 believes what it
+// finds in such a file, so that a package that goes to other machines has none.
 const { readFileSync } = require("node:fs");
 const path = require("node:path");
 const { Script } = require("node:vm");
@@ -22,7 +23,7 @@ function load(name) {
   // The bundler writes ASCII alone, and this is how such a text is read fastest.
   const script = new Script(readFileSync(filename, "latin1"), {
     filename,
-    cachedData: read(`${name}.cache`),
+    cachedData: read(`${name}-${process.version}-${process.arch}.cache`),
   });
   const module = { exports: {} };
   script.runInThisContext()(requireFrom, module.exports, module, filename);

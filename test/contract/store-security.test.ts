@@ -12,14 +12,8 @@ import type {
   StoreError,
   WatchMessage,
 } from "../../src/io/etcd/etcd-transport.ts";
-import {
-  etcdctl,
-  hasEtcd,
-  hasEtcdctl,
-  type StoreKind,
-  type StoreProcess,
-  startStore,
-} from "../support/etcd-process.ts";
+import { describeStores } from "../support/each-store.ts";
+import { etcdctl, hasEtcd, hasEtcdctl, type StoreProcess, startStore } from "../support/etcd-process.ts";
 import { createTestCertificates, hasOpenssl, type TestCertificates } from "../support/test-certificates.ts";
 import { TRANSPORTS } from "../support/transports.ts";
 
@@ -28,9 +22,7 @@ afterEach(async () => {
   for (const store of open.splice(0)) await store.close();
 });
 
-const KINDS: readonly StoreKind[] = hasEtcd() ? ["embedded", "etcd"] : ["embedded"];
-
-describe.skipIf(!hasOpenssl()).each(KINDS)("TLS that asks for certificates: %s", (kind) => {
+describeStores("TLS that asks for certificates:", !hasOpenssl(), (kind) => {
   let folder: string;
   let certificates: TestCertificates;
   let server: StoreProcess;

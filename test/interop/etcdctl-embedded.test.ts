@@ -1,20 +1,17 @@
 // Debian's etcdctl (API 3) against the embedded server, unchanged: what a person types. Where a real etcd is installed, the
 // same commands run against it too, so that the expectations are etcd's and not ours.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { describeStores } from "../support/each-store.ts";
 import {
   EtcdctlProcess,
   type EtcdctlResult,
   etcdctl,
-  hasEtcd,
   hasEtcdctl,
-  type StoreKind,
   type StoreProcess,
   startStore,
 } from "../support/etcd-process.ts";
 
-const kinds: readonly StoreKind[] = hasEtcd() ? ["embedded", "etcd"] : ["embedded"];
-
-describe.skipIf(!hasEtcdctl()).each(kinds)("etcdctl against %s", (kind) => {
+describeStores("etcdctl against", !hasEtcdctl(), (kind) => {
   let store: StoreProcess;
   const open: EtcdctlProcess[] = [];
   /** Keys of one test do not meet those of another. */

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { TestCertificates } from "./test-certificates.ts";
 
-const STORE_MAIN = fileURLToPath(new URL("../../dist/io/embedded/main.js", import.meta.url));
+const STORE_MAIN = fileURLToPath(new URL("../../dist/bundle/store.js", import.meta.url));
 
 /** The etcd to test with: the one on PATH, or another, such as one of a later version. */
 const ETCD = process.env.PODLOOM_TEST_ETCD ?? "etcd";

@@ -81,6 +81,8 @@ class TortureRun {
   #server: Promise<void> = Promise.resolve();
   #marks = 0;
   #version = "";
+  /** Faults that did not become what they are planned for. */
+  readonly #unmet: string[] = [];
   #closed = false;
 
   constructor(options: TortureOptions, store: StoreProcess) {
@@ -112,7 +114,7 @@ class TortureRun {
     await writers.done;
     const wrong = await this.#settle();
     const tookSec = Math.round((performance.now() - started) / 1000);
-    wrong.push(...(await this.#check()));
+    wrong.push(...this.#unmet, ...(await this.#check()));
     return { ...this.#report(), wrong, rounds, tookSec };
   }
 
@@ -226,7 +228,11 @@ class TortureRun {
         const subnet = claimant.holds;
         if (!claimant.freeze(fault.t === "suspend")) return false;
         await sleep(fault.forMs);
-        if (fault.taken) await this.#until(() => this.#claimants.some(({ holds }) => holds === subnet));
+        if (fault.taken) {
+          const isTaken = (): boolean => this.#claimants.some(({ holds }) => holds === subnet);
+          // Or the plan has asked for what cannot be, and nothing would be shown of a sleeper.
+          if (!(await this.#until(isTaken))) this.#unmet.push(`nobody took ${subnet} from a sleeper`);
+        }
         claimant.thaw(fault.timersFirst);
         return true;
       }
@@ -255,7 +261,8 @@ class TortureRun {
     await sleep(forMs);
     const reflector = this.#reflectors[link];
     if (dark && reflector !== undefined) {
-      await this.#until(() => reflector.reflector.status === "Disconnected");
+      const isDark = (): boolean => reflector.reflector.status === "Disconnected";
+      if (!(await this.#until(isDark))) this.#unmet.push(`reflector ${link} did not miss the store`);
       // Two writes that it cannot know; when the first is compacted away, there is no way to hear of it but a list.
       await this.#mark("dark");
       await this.#compactPast(await this.#mark("dark"));

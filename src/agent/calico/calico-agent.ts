@@ -71,8 +71,9 @@ export class CalicoAgent extends NodeAgent {
   readonly #cniBridge: CniBridge;
   readonly #bootstrap: Bootstrap;
   #bgpPort: number | undefined;
-  /** Is it known whether the process may send IP protocol 4? */
+  /** Is it known whether the process may send IP protocol 4, and is FOU's port open? */
   #rawAnswered = false;
+  #fouOpen = false;
   #toldReachable = -1;
   /** The store has said something that has not been acted on: events that come together are acted on together. */
   #heard = false;
@@ -105,6 +106,7 @@ export class CalicoAgent extends NodeAgent {
       log,
       podRoute: (addr, there) => this.#bird.learn(addr, there),
       listen: (port) => this.emit({ t: "listen", local: config.underlay, port }),
+      unlisten: (port) => this.emit({ t: "unlisten", local: config.underlay, port }),
     });
     const ids = new ConnIds();
     this.#bird = new BirdManager({
@@ -192,6 +194,7 @@ export class CalicoAgent extends NodeAgent {
     }
     if (port === FOU_PORT) {
       const fou = new Fou(this.stack, underlay, this.#felix.ipip);
+      this.#fouOpen = true;
       this.#ipipOpened(fou, now);
       return fou;
     }
@@ -215,6 +218,7 @@ export class CalicoAgent extends NodeAgent {
     if (this.#config.ipipCarrier === "proto4") this.exit(5, message);
     else {
       this.log("info", "ipip", `IPIP goes in UDP (FOU, port ${FOU_PORT}): ${message}`);
+      this.#settleIpip();
       this.#advance(now);
     }
   }
@@ -492,7 +496,14 @@ export class CalicoAgent extends NodeAgent {
 
   #ipipOpened(carrier: IpipCarrier, now: Instant): void {
     this.#felix.ipipOpened(carrier);
+    this.#settleIpip();
     this.#advance(now);
+  }
+
+  #settleIpip(): void {
+    const { ipipCarrier } = this.#config;
+    if ((ipipCarrier === "proto4" || this.#fouOpen) && (ipipCarrier === "fou" || this.#rawAnswered))
+      this.#felix.ipip.settle();
   }
 
   #tunnelHolder(

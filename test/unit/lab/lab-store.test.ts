@@ -34,7 +34,7 @@ afterEach(async () => {
 });
 
 /** Opens a store whose process is a script: the embedded store, unless the file `sick` is there; it does not begin while `slow` is. */
-async function open(): Promise<LabStore> {
+async function open(backoffMs = 10): Promise<LabStore> {
   const script = join(root, "store.mjs");
   const sick = `if (existsSync(${JSON.stringify(join(root, "sick"))})) {
     process.stderr.write("podloom store: PL_STORE_DATA: no more\\n");
@@ -54,7 +54,7 @@ async function open(): Promise<LabStore> {
     onEnded: (exit) => ends.push(exit),
     onBack: () => backs++,
     onLost: (error) => lost.push(error),
-    backoffMs: 10,
+    backoffMs,
     bgpPort: 1790,
   });
   return store;
@@ -109,4 +109,23 @@ test("that is stopped while it is being started again leaves no process", async 
   expect(await opened.stop(200)).toBe(true);
   expect(() => process.kill(second, 0)).toThrow("ESRCH");
   expect([opened.child?.exit?.signal, ends.length, backs, lost]).toEqual(["SIGKILL", 1, 0, []]);
+});
+
+test("that is stopped while it serves again ends by itself", async () => {
+  const opened = await open();
+  opened.child?.signal("SIGKILL");
+  await vi.waitUntil(() => backs === 1, { timeout: 15_000 });
+  expect(await opened.stop(15_000)).toBe(false);
+  expect([opened.child?.exit?.code, ends.length, lost]).toEqual([0, 1, []]);
+});
+
+test("that is stopped in the pause before its next start is not started any more", async () => {
+  const opened = await open(500);
+  const starts = (): number => readFileSync(join(root, "started"), "utf8").trim().split("\n").length;
+  const before = starts();
+  opened.child?.signal("SIGKILL");
+  await vi.waitUntil(() => ends.length === 1, { timeout: 10_000 });
+  await opened.stop(3000);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  expect([starts(), backs, lost]).toEqual([before, 0, []]);
 });

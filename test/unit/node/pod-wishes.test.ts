@@ -1,4 +1,5 @@
 import { expect, test, vi } from "vitest";
+import type { PodAnswer } from "../../../src/agent/agent-messages.ts";
 import { ipv4 } from "../../../src/base/ipv4-addr.ts";
 import { err, ok } from "../../../src/base/result.ts";
 import { SeededRng } from "../../../src/base/rng.ts";
@@ -60,8 +61,10 @@ test("what fails for a passing reason is tried until it works, ever less often, 
     const { logger, lines } = noted();
     const pods = new PodWishes([wish("a"), wish("b")], new SeededRng(1), logger, () => {});
     const tries = { a: 0, b: 0 };
+    const at: number[] = [];
     pods.attach(async ({ name }) => {
       const nth = ++tries[name as "a" | "b"];
+      if (name === "b") at.push(Date.now());
       if (name === "a" && nth === 3) return { result: ok(row) };
       return { result: err("the store is away"), passing: true };
     });
@@ -71,6 +74,12 @@ test("what fails for a passing reason is tried until it works, ever less often, 
     expect(tries.b).toBeGreaterThan(40);
     expect(tries.b).toBeLessThan(160);
     expect(pods.failed).toEqual([]);
+    // Full jitter: the first five pauses together are at most 31 s, and those that follow 15 s each.
+    const gaps = at.slice(1).map((time, i) => time - (at[i] as number));
+    expect(gaps[0]).toBeLessThanOrEqual(1000);
+    expect(gaps[1]).toBeLessThanOrEqual(2000);
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(15_000);
+    expect(Math.max(...gaps)).toBeGreaterThan(8000);
     expect(new Set(lines)).toEqual(
       new Set(["a", "b"].map((name) => `warn: --pod ${name}: the store is away; it will be tried again`)),
     );
@@ -79,4 +88,22 @@ test("what fails for a passing reason is tried until it works, ever less often, 
   } finally {
     vi.useRealTimers();
   }
+});
+
+test("a node that stops while a pod is being attached tries nothing more, and says nothing", async () => {
+  const { logger, lines } = noted();
+  const pods = new PodWishes([wish("a"), wish("b")], new SeededRng(1), logger, () => {
+    throw new Error("nothing has changed");
+  });
+  let tries = 0;
+  const answers: ((answer: PodAnswer) => void)[] = [];
+  pods.attach(() => {
+    tries++;
+    return new Promise((resolve) => answers.push(resolve));
+  });
+  pods.stop();
+  answers[0]?.({ result: err("the store is away"), passing: true });
+  answers[1]?.({ result: err("that address is not to be had") });
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  expect([tries, lines, pods.failed]).toEqual([2, [], []]);
 });

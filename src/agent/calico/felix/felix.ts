@@ -3,6 +3,7 @@
 import { DropReason } from "../../../base/drop-reason.ts";
 import { formatPrefix, type Ipv4Addr, type Prefix } from "../../../base/ipv4-addr.ts";
 import { type Instant, NEVER, SEC_US } from "../../../base/time.ts";
+import { goDurationSec } from "../../../control/calico/calc/go-duration.ts";
 import { type L3Route, L3Routes } from "../../../control/calico/calc/l3-routes.ts";
 import { PoolTable } from "../../../control/calico/calc/pool-table.ts";
 import type { CalicoUpdate } from "../../../control/calico/calico-updates.ts";
@@ -27,7 +28,7 @@ export type CalicoVersion = "3.31" | "3.32" | "3.33";
 
 const VXLAN_PORT = 4789;
 const VXLAN_VNI = 4096;
-const ROUTE_REFRESH_US = 90 * SEC_US;
+const ROUTE_REFRESH = "90s";
 /** Metric of a route to a pod, from 3.32 on. */
 const POD_METRIC = 1024;
 
@@ -42,8 +43,9 @@ export interface FelixOptions {
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
   /** There is a route to a pod of this node, or there is none any more. */
   readonly podRoute: (addr: Ipv4Addr, there: boolean) => void;
-  /** Open this UDP port for VXLAN. */
+  /** Open this UDP port for VXLAN, or close it. */
   readonly listen: (port: number) => void;
+  readonly unlisten: (port: number) => void;
 }
 
 export class Felix {
@@ -62,13 +64,16 @@ export class Felix {
   readonly #nodes = new Map<string, NodeResource>();
   readonly #configs = new Map<string, FelixConfigurationSpec>();
   #vxlan: VxlanManager | undefined;
-  #vxlanAsked = false;
+  /** The port that is open for VXLAN, or was asked for. */
+  #vxlanAsked: number | undefined;
   /** Its port, which stays open once there was a VTEP. */
   #vxlanUnderlay: Underlay | undefined;
   #vxlanAddr: Ipv4Addr | undefined;
   /** Grows with every change of what is behind which node. */
   #l3Version = 0;
   #refreshAt: Instant = NEVER;
+  /** What devices are made by may have changed: the configuration, or the carriers that IPIP needs. */
+  #devicesStale = false;
   /** The complaints of the last work, so that what stays wrong is told once. */
   #complaints = "";
 
@@ -135,6 +140,7 @@ export class Felix {
     if (update.kind === "IPPool") this.pools.replace(name, value as IPPool | undefined);
     else if (update.kind === "Node") this.#onNode(name, value as NodeResource | undefined);
     else if (update.kind === "FelixConfiguration") {
+      this.#devicesStale = true;
       if (value?.kind === "FelixConfiguration") this.#configs.set(name, value.spec);
       else this.#configs.delete(name);
     }
@@ -188,8 +194,8 @@ export class Felix {
       this.#vxlan = undefined;
     } else if (this.#vxlan !== undefined) this.#vxlan.configure(addr, now);
     else if (this.#vxlanUnderlay !== undefined) this.#makeVxlan(this.#vxlanUnderlay, now);
-    else if (!this.#vxlanAsked) {
-      this.#vxlanAsked = true;
+    else if (this.#vxlanAsked === undefined) {
+      this.#vxlanAsked = this.vxlanPort;
       this.#options.listen(this.vxlanPort);
     }
   }
@@ -200,8 +206,10 @@ export class Felix {
 
   /** The port that `listen` asked for is open. Its datagrams go to what this answers, for as long as there is a VTEP. */
   vxlanOpened(underlay: Underlay, now: Instant): DatagramReceiver {
-    this.#vxlanUnderlay = underlay;
-    this.#makeVxlan(underlay, now);
+    if (underlay.port === this.#vxlanAsked) {
+      this.#vxlanUnderlay = underlay;
+      this.#makeVxlan(underlay, now);
+    } else this.#options.unlisten(underlay.port);
     return {
       receive: (pkt, src, srcPort, at) => {
         if (this.#vxlan === undefined) this.#options.stack.drop(pkt, DropReason.NO_SOCKET, at);
@@ -212,12 +220,14 @@ export class Felix {
 
   /** A way for IPIP has opened. */
   ipipOpened(way: IpipCarrier): void {
+    this.#devicesStale = true;
     this.ipip.opened(way);
   }
 
   /** Applies what has come. */
   completeDeferredWork(now: Instant): void {
     const { node, version } = this.#options;
+    if (this.#devicesStale) this.#followConfig(now);
     const changes = this.#l3.flush();
     this.#l3Version += changes.replaced.length + changes.deleted.length;
     this.#cluster.release(changes);
@@ -230,13 +240,13 @@ export class Felix {
     const told = complaints.join("; ");
     if (told !== this.#complaints && told !== "") this.#options.log("warn", `${node}: ${told}`);
     this.#complaints = told;
-    if (this.#refreshAt === NEVER) this.#refreshAt = now + ROUTE_REFRESH_US;
+    if (this.#refreshAt === NEVER) this.#refreshAt = now + this.#refreshUs();
   }
 
   /** Restores what somebody has changed behind our back. */
   tick(now: Instant): void {
     if (now < this.#refreshAt) return;
-    this.#refreshAt = now + ROUTE_REFRESH_US;
+    this.#refreshAt = now + this.#refreshUs();
     for (const table of [this.#routes, this.#kernel]) {
       const { restored, removed } = table.resync(now);
       if (restored + removed === 0) continue;
@@ -248,6 +258,41 @@ export class Felix {
     return this.#refreshAt;
   }
 
+  /** Between two looks for what somebody has changed: `routeRefreshInterval`, of which 0 means never. */
+  #refreshUs(): number {
+    const sec = goDurationSec(this.config.routeRefreshInterval ?? ROUTE_REFRESH);
+    return sec === undefined || sec === 0 ? NEVER : sec * SEC_US;
+  }
+
+  /** Devices that there are become what the configuration says by now. */
+  #followConfig(now: Instant): void {
+    this.#devicesStale = false;
+    this.#refreshAt = Math.min(this.#refreshAt, now + this.#refreshUs());
+    const { ipipBytes, vxlanBytes } = this.mtus;
+    this.ipip.setMtu(ipipBytes, now);
+    const asked = this.#vxlanAsked;
+    if (asked !== undefined && asked !== this.vxlanPort) {
+      this.#vxlan?.close(now);
+      this.#vxlan = undefined;
+      this.#vxlanUnderlay = undefined;
+      this.#vxlanAsked = this.vxlanPort;
+      this.#options.unlisten(asked);
+      this.#options.listen(this.vxlanPort);
+    }
+    if (this.#vxlan === undefined || this.#vxlanUnderlay === undefined) return;
+    if (this.#vxlan.vni === this.#vxlanVni) {
+      this.#vxlan.setMtu(vxlanBytes, now);
+      return;
+    }
+    // Another VNI is another device.
+    this.#vxlan.close(now);
+    this.#makeVxlan(this.#vxlanUnderlay, now);
+  }
+
+  get #vxlanVni(): number {
+    return this.config.vxlanVNI ?? VXLAN_VNI;
+  }
+
   get #podMetric(): number {
     return this.#options.version === "3.31" ? 0 : POD_METRIC;
   }
@@ -255,6 +300,7 @@ export class Felix {
   #onNode(name: string, node: NodeResource | undefined): void {
     if (node === undefined) this.#nodes.delete(name);
     else this.#nodes.set(name, node);
+    this.#devicesStale = true;
     this.#vxlan?.onNode(name, node);
     this.ipip.onNode(name, node);
   }
@@ -264,7 +310,7 @@ export class Felix {
     const addr = this.#vxlanAddr;
     if (addr === undefined) return;
     const { node, stack, host, uplink } = this.#options;
-    const vni = this.config.vxlanVNI ?? VXLAN_VNI;
+    const vni = this.#vxlanVni;
     const mtuBytes = this.mtus.vxlanBytes;
     const vxlan = new VxlanManager(
       { node, stack, host, uplink, routes: this.#routes, vni, mtuBytes },

@@ -34,6 +34,8 @@ export class IpipManager implements IpipReceiver {
   /** By address: which way leads to a node; undefined: none does. Nodes alone are in it. */
   readonly #wayTo = new Map<Ipv4Addr, IpipCarrier | undefined>();
   #device: IpipDevice | undefined;
+  /** All ways that this node will have are open: before, nobody can be called unreachable. */
+  #settled = false;
   /** Those that the log names as unreachable. */
   #told = "";
 
@@ -80,6 +82,13 @@ export class IpipManager implements IpipReceiver {
     this.#decide();
   }
 
+  /** No further way will open. */
+  settle(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#decide();
+  }
+
   onNode(name: string, node: NodeResource | undefined): void {
     if (name === this.#options.node) return;
     const addr = parseIpv4(node?.spec.bgp?.ipv4Address?.split("/")[0] ?? "");
@@ -109,8 +118,14 @@ export class IpipManager implements IpipReceiver {
     const before = host.addresses(device).slice();
     if (!before.some((had) => had.addr === addr)) host.addAddress(device, { addr, len: 32 }, now);
     for (const had of before) if (had.addr !== addr) host.delAddress(device, had, now);
-    if (device.mtuBytes !== mtuBytes) device.setMtu(mtuBytes, now);
+    this.setMtu(mtuBytes, now);
     if (!device.up) host.setLink(device, true, now);
+  }
+
+  /** Of the device, while there is one. */
+  setMtu(mtuBytes: number, now: Instant): void {
+    const device = this.#device;
+    if (device !== undefined && device.mtuBytes !== mtuBytes) device.setMtu(mtuBytes, now);
   }
 
   /** @drops NO_SOCKET without a device, and what the device drops */
@@ -126,7 +141,7 @@ export class IpipManager implements IpipReceiver {
       const kind = (["proto4", "fou"] as const).find((one) => this.#ways.has(one) && carriers.includes(one));
       this.#wayTo.set(addr, kind === undefined ? undefined : this.#ways.get(kind));
     }
-    if (this.#ways.size === 0) return;
+    if (!this.#settled || this.#ways.size === 0) return;
     const names = this.unreachable();
     const told = this.#told;
     this.#told = names.join(", ");

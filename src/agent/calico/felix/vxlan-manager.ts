@@ -85,6 +85,14 @@ export class VxlanManager implements DatagramReceiver {
     for (const node of this.#vteps.keys()) this.#dirtyNodes.add(node);
   }
 
+  get vni(): number {
+    return this.#options.vni;
+  }
+
+  setMtu(mtuBytes: number, now: Instant): void {
+    if (this.device.mtuBytes !== mtuBytes) this.device.setMtu(mtuBytes, now);
+  }
+
   onNode(name: string, node: NodeResource | undefined): void {
     if (name === this.#options.node) return;
     const vtep = node === undefined ? undefined : vtepOf(name, node);

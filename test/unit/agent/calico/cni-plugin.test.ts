@@ -208,6 +208,7 @@ test("an address that another pod of the node has is given back", () => {
   add("a", "192.168.18.64");
   add("b", "192.168.18.64");
   expect(world.done).toEqual({ ok: false, error: expect.stringContaining("another pod has the address") });
+  expect(world.passing).toBeUndefined();
   expect(world.asked.slice(-2)).toEqual(["delEndpoint", "releaseByHandle"]);
   expect(world.endpoints.names()).toEqual(["a"]);
 });
