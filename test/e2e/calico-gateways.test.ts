@@ -1,7 +1,9 @@
 // Gateways: without a route to the pods a router is where un-encapsulated packets end, and says so; with BGP it forwards them, whether
 // the nodes tell it or one announcer does.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { LinkRow } from "../../src/control/inspect.ts";
+import type { LinkRow, NodeRow } from "../../src/control/inspect.ts";
 import {
   apply,
   changedExample,
@@ -11,7 +13,7 @@ import {
   routesBecome,
   routesOf,
 } from "../support/calico-lab.ts";
-import { Sandbox } from "../support/e2e-lab.ts";
+import { type Running, Sandbox } from "../support/e2e-lab.ts";
 
 let box: Sandbox;
 beforeEach(() => {
@@ -102,6 +104,12 @@ test("an announcer tells the router of every node's block, also of one that come
   );
   expect(gw).toHaveLength(4);
   expect((await nodeNamed(box, "gw1")).peers).toBe(1);
+  const late = await joinAs(box, blocks[0] as NodeRow, "node9", "10.20.0.99");
+  await routesBecome(box, "router/gw1", (routes) =>
+    routes.some((route) => / via 10\.20\.0\.99 dev \S+ proto bird$/.test(route)),
+  );
+  late.child.kill("SIGTERM");
+  expect((await late.finished).code).toBe(0);
   // A node that is deleted is told of no more.
   await box.ok("delete", "node", "node4");
   await routesBecome(
@@ -110,3 +118,20 @@ test("an announcer tells the router of every node's block, also of one that come
     (routes) => !routes.some((route) => route.startsWith(blocks[3]?.subnet ?? "?")),
   );
 });
+
+/** One more node of the cluster, which the lab's supervisor knows nothing of: started with the words that another one was. */
+async function joinAs(box: Sandbox, like: NodeRow, name: string, address: string): Promise<Running> {
+  const [, , ...words] = readFileSync(`/proc/${like.pid}/cmdline`, "utf8").split("\0").slice(0, -1);
+  const own: Readonly<Record<string, string>> = {
+    "--name": name,
+    "--pod": `${name}-pod1`,
+    "--address": address,
+    "--state": join(box.root, name),
+  };
+  const argv = words.flatMap((word, i) => {
+    const flag = words[i - 1] ?? "";
+    if (word === "--control" || flag === "--control") return [];
+    return [own[flag] ?? word];
+  });
+  return box.start(...argv);
+}

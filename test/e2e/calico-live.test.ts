@@ -152,6 +152,37 @@ describe("a live cluster", () => {
     etcdctl(endpoint, ["put", key], stored);
     await waysAre(TUNL0);
   });
+
+  test.skipIf(!HAS_ETCDCTL)("FelixConfiguration, by etcdctl (skipped without etcdctl on PATH)", async () => {
+    const linkIs = async (device: string, wanted: RegExp): Promise<void> => {
+      let shown = "";
+      const look = async (): Promise<boolean> => {
+        shown = (await box.run("exec", "node/node1", "--", "ip", "-d", "link", "show", device)).stdout;
+        return wanted.test(shown);
+      };
+      await eventually(look, 15_000, () => shown);
+    };
+    const put = (spec: object): string =>
+      etcdctl(
+        endpoint,
+        ["put", "/calico/resources/v3/projectcalico.org/felixconfigurations/default"],
+        JSON.stringify({
+          kind: "FelixConfiguration",
+          apiVersion: "projectcalico.org/v3",
+          metadata: { name: "default", uid: "1", creationTimestamp: "2026-11-28T10:00:00Z" },
+          spec,
+        }),
+      );
+    await linkIs("tunl0", /mtu 14[78]\d /);
+    put({ ipipMTU: 1400 });
+    await linkIs("tunl0", /mtu 1400 /);
+    await apply(box, poolOf({ vxlanMode: "Always" }));
+    await linkIs("vxlan.calico", /mtu 1450 [^]* vxlan id 4096 [^]* dstport 4789 /);
+    put({ vxlanMTU: 1300, vxlanVNI: 77, vxlanPort: 4791 });
+    await linkIs("vxlan.calico", /mtu 1300 [^]* vxlan id 77 [^]* dstport 4791 /);
+    await waysAre(VXLAN);
+    expect(await box.ok("verify", "--count", "1")).toMatch(/12\/12 ordered pod pairs reachable/);
+  });
 });
 
 describe("reflectors that die", () => {
