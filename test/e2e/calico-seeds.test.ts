@@ -81,10 +81,56 @@ describe("without encapsulation", () => {
   });
 });
 
+/** The lines of `route -n` below its head, one space between words. */
+async function routeTable(node: string): Promise<string[]> {
+  const text = await box.ok("exec", `node/${node}`, "--", "route", "-n");
+  expect(text).toMatch(
+    /^Kernel IP routing table\nDestination +Gateway +Genmask +Flags Metric Ref +Use Iface\n/,
+  );
+  return masked(text.trimEnd().split("\n").slice(2)).map((line) => line.replace(/ +/g, " ").trimEnd());
+}
+
 /** The block of a node, as `get nodes` shows it. */
 const blockOf = async (node: string): Promise<string> => (await nodeNamed(box, node)).subnet as string;
 
 describe("with IPIP", () => {
+  test("from 192.168.92.144 to 192.168.135.163: both nodes' tables and tunnels", async () => {
+    await box.ok("up", "-f", example("calico-ipip-walk"), "-d", "--no-verify");
+    const pods = (last: readonly number[], net: string): string[] =>
+      last.map((n) => `${net}.${n} 0.0.0.0 255.255.255.255 UH 0 0 0 cali`);
+    const common = [
+      "0.0.0.0 10.20.0.1 0.0.0.0 UG 0 0 0 eth0",
+      "10.20.0.0 0.0.0.0 255.255.255.0 U 0 0 0 eth0",
+      "169.254.0.0 0.0.0.0 255.255.0.0 U 1002 0 0 eth0",
+    ];
+    expect(await routeTable("node1")).toEqual([
+      ...common,
+      "192.168.92.128 0.0.0.0 255.255.255.192 U 0 0 0 *",
+      ...pods([129, 130, 144, 162, 163, 164, 165], "192.168.92"),
+      "192.168.135.128 10.20.0.3 255.255.255.192 UG 0 0 0 tunl0",
+      "192.168.182.128 10.20.0.13 255.255.255.192 UG 0 0 0 tunl0",
+    ]);
+    expect(await routeTable("node2")).toEqual([
+      ...common,
+      "192.168.92.128 10.20.0.5 255.255.255.192 UG 0 0 0 tunl0",
+      "192.168.135.128 0.0.0.0 255.255.255.192 U 0 0 0 *",
+      ...pods([129, 158, 162, 163, 181, 182], "192.168.135"),
+      "192.168.182.128 10.20.0.13 255.255.255.192 UG 0 0 0 tunl0",
+    ]);
+    for (const [node, addr] of [
+      ["node1", "192.168.92.128"],
+      ["node2", "192.168.135.128"],
+      ["node3", "192.168.182.128"],
+    ] as const) {
+      const tunl0 = await box.ok("exec", `node/${node}`, "--", "ip", "addr", "show", "tunl0");
+      expect(tunl0).toMatch(/<NOARP,UP,LOWER_UP> mtu 1440 [^]*link\/ipip 0\.0\.0\.0 brd 0\.0\.0\.0\n/);
+      expect(tunl0).toContain(`inet ${addr}/32 `);
+    }
+    const ping = await box.ok("exec", "pod144", "--", "ping", "-c", "2", "-i", "0.2", "192.168.135.163");
+    expect(ping).toMatch(/ttl=62 [^]*2 packets transmitted, 2 received, 0% packet loss/);
+    expect(await box.ok("ipam", "check")).toMatch(/found 0 problems/);
+  });
+
   test.skipIf(!HAS_ETCD)(
     "10.20.0.0/24 under 192.168.0.0/16, real etcd: every route, by tunl0 and onlink (skipped without etcd on PATH)",
     async () => {
@@ -119,6 +165,48 @@ describe("with IPIP", () => {
       expect(await box.ok("ipam", "check")).toMatch(/Check complete; found 0 problems\.\n$/);
     },
   );
+});
+
+describe("with VXLAN", () => {
+  test.each(["3.31", "3.33"])("as Calico %s: Felix has every route, and BIRD none", async (version) => {
+    const file = changedExample(box, "calico-vxlan", (text) =>
+      text.replace(/^calico:\n/m, `calico:\n  version: "${version}"\n`),
+    );
+    await box.ok("up", "-f", file, "-d");
+    const nodes = await Promise.all(["node1", "node2", "node3"].map((name) => nodeNamed(box, name)));
+    const tunnels = new Map<string, string>();
+    for (const { name } of nodes) {
+      const shown = await box.ok("exec", `node/${name}`, "--", "ip", "addr", "show", "vxlan.calico");
+      tunnels.set(name, /inet (\S+)\/32 /.exec(shown)?.[1] as string);
+    }
+    const metric = version === "3.31" ? "" : " metric 1024";
+    const pods = await box.rows<PodRow>("pods");
+    for (const { name, underlay, subnet } of nodes) {
+      const expected = [
+        `10.20.0.0/24 dev eth0 proto kernel scope link src ${underlay}`,
+        "169.254.0.0/16 dev eth0 scope link metric 1002",
+        `blackhole ${subnet} proto 80`,
+        ...pods.filter(({ node }) => node === name).map(({ ip }) => `${ip} dev cali scope link${metric}`),
+        ...nodes
+          .filter((other) => other.name !== name)
+          .map((other) => `${other.subnet} via ${tunnels.get(other.name)} dev vxlan.calico proto 80 onlink`),
+      ];
+      expect(masked(await routesOf(box, name)).sort(), name).toEqual(expected.sort());
+    }
+    const link = await box.ok("exec", "node/node1", "--", "ip", "-d", "link", "show", "vxlan.calico");
+    expect(link).toMatch(/mtu 1450 [^]* vxlan id 4096 [^]* dstport 4789 nolearning /);
+  });
+
+  test("of 3.33, IPIP's routes are Felix's too", async () => {
+    const file = changedExample(box, "calico-ipip", (text) =>
+      text.replace('version: "3.32"', 'version: "3.33"'),
+    );
+    await box.ok("up", "-f", file, "-d");
+    const there = (await routesOf(box, "node1")).filter((route) => route.includes("tunl0"));
+    expect(there).toHaveLength(2);
+    for (const route of there) expect(route).toMatch(/\/26 via 10\.20\.0\.[67] dev tunl0 proto 80 onlink$/);
+    expect((await routesOf(box, "node1")).filter((route) => route.includes("proto bird"))).toEqual([]);
+  });
 });
 
 describe("a node that goes (fast timers: 9 s of silence, 30 s for a restart)", () => {
