@@ -57,6 +57,11 @@ describe("a Calico lab that is right", () => {
     expect(lab.backend).toBe("Calico, VXLAN CrossSubnet");
   });
 
+  test("timers that are not Calico's are seen", () => {
+    const lab = labOf(`${CALICO}calico: { timers: fast }\n`);
+    expect(lab.backend).toBe("Calico, IPIP Always, fast timers (not Calico's)");
+  });
+
   test("segments are filled in turn from .2 upward, around routers and announcers", () => {
     const lab = labOf(
       `${RACKS}    bgp: { as: 64512 }\nannouncers:\n  - { name: ann, address: 10.20.0.3, as: 64512, gateways: [10.20.0.1] }\nnodes: { count: 5, pods: 0 }\n`,

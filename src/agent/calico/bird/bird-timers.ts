@@ -25,7 +25,7 @@ const CALICO: BirdTimers = {
   recoveryWaitSec: 240,
 };
 
-/** Sessions at once, a silent peer noticed in 9 s, a restart given up after 15 s. Not Calico's: a lab must say that it runs on these. */
+/** Sessions at once, a silent peer noticed in 9 s, a restart given up after 30 s. Not Calico's: a lab must say that it runs on these. */
 const FAST: BirdTimers = {
   connectDelaySec: 0,
   connectRetrySec: 1,
