@@ -237,3 +237,17 @@ describe("an operation arrives after its host has died, restarted and released t
     },
   );
 });
+
+test.each([
+  [59, "noAddresses"],
+  [61, undefined],
+])("%i s after it was claimed, another host's empty block is to be had: %s", (sec, error) => {
+  const cluster = new IpamCluster(1, ONE_BLOCK);
+  // Strict: what is not its own it cannot borrow either.
+  cluster.do("host-1", { t: "configure", change: { strictAffinity: true } });
+  cluster.assign("host-2", "other");
+  const since = cluster.now;
+  cluster.do("host-2", releaseHandle("other"));
+  cluster.wait(since + sec * SEC_US - cluster.now);
+  expect(cluster.do("host-1", autoAssign("host-1", "h"))?.error?.code).toBe(error);
+});

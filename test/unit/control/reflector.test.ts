@@ -196,6 +196,7 @@ test("any other end of the watch is said, and leads to a list as well", () => {
     level: "warn",
     message: expect.stringContaining("permission denied"),
   });
+  expect(bench.statuses.at(-1)).toBe("Disconnected");
   const lists = bench.ops.filter((op) => op.t === "range").length;
   bench.wait(60 * MS_US);
   expect(bench.ops.filter((op) => op.t === "range")).toHaveLength(lists + 1);
@@ -207,6 +208,8 @@ describe("an empty list where there was something", () => {
     bench.list([kv("/p/a", 5), kv("/p/b", 6)], 9);
     bench.created(9);
     bench.feed({ t: "watchCanceled", watch: bench.watch, compactRevision: 20, reason: "" });
+    // A store that has compacted does answer.
+    expect(bench.statuses.at(-1)).toBe("Syncing");
     bench.wait(60 * MS_US);
     bench.changes();
     bench.list([], 30);

@@ -50,3 +50,13 @@ test("what has changed last is told before the end", () => {
   teller.close();
   expect(told).toEqual([1, 2]);
 });
+
+test.each([10, 100])("%i leases: as many milliseconds between two tellings", (leases) => {
+  tell(leases);
+  teller.change();
+  teller.change();
+  vi.advanceTimersByTime(leases - 1);
+  expect(told).toEqual([1]);
+  vi.advanceTimersByTime(1);
+  expect(told).toEqual([1, 2]);
+});

@@ -82,6 +82,12 @@ test("the pod asks who 169.254.1.1 is, and the host's end answers though nobody 
       namespace: "default",
     },
   });
+  // What Felix writes below /proc/sys.
+  const knobs = ["proxy_arp", "forwarding", "rp_filter", "route_localnet"].map((key) =>
+    host.sysctl.get(`net.ipv4.conf.calic440f455693.${key}`),
+  );
+  expect(knobs).toEqual(Array.from({ length: 4 }, () => ({ ok: true, value: "1" })));
+  expect(host.sysctl.get("net.ipv4.neigh.calic440f455693.proxy_delay")).toEqual({ ok: true, value: "0" });
   const lines = capture(host.device("calic440f455693") as NetDevice);
   const echo = pods.netns("nginx")?.icmp.openEcho();
   echo?.sendEcho(ipv4("192.168.196.129"), 1, new Uint8Array(56), {}, now);

@@ -158,3 +158,10 @@ test("a node that is not known to take what is open is named once all that will 
     "error: no IPIP to b (10.20.0.6) takes proto4: this node can send fou alone",
   ]);
 });
+
+test("tunl0 takes packets of the cluster's nodes alone", () => {
+  felix.ipipOpened({ kind: "proto4", send: () => {} } as never);
+  felix.setIpipTunnel(TUNNEL, now);
+  const takes = felix.ipip.device?.allowSource;
+  expect([takes?.(ipv4("10.20.0.6")), takes?.(ipv4("10.20.0.66"))]).toEqual([true, false]);
+});

@@ -49,7 +49,7 @@ let sleptUs: number;
 
 beforeEach(() => {
   sleptUs = 7_000;
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
   events = [];
   transport = new Scripted();
   driver = new StoreDriver(transport as unknown as EtcdTransport, (event) => events.push(event), {
@@ -164,4 +164,12 @@ test("a sleep of the machine is told before an answer that came after it, once, 
     driver.checkSleep();
   }
   expect(events.slice(2)).toEqual([{ t: "slept", forUs: 120_000 }]);
+});
+
+test("a sleep of the machine is told within five seconds, when nothing else happens", () => {
+  sleptUs += 60_000_000;
+  vi.advanceTimersByTime(5000);
+  expect(events).toEqual([{ t: "slept", forUs: 60_000_000 }]);
+  vi.advanceTimersByTime(60_000);
+  expect(events).toHaveLength(1);
 });
