@@ -102,6 +102,7 @@ function storedSubnets(cluster: SimCluster): string[] {
 function checkTables(cluster: SimCluster): void {
   const stored = storedSubnets(cluster);
   expect(stored).toHaveLength(NODES);
+  const owners = new Map(cluster.nodes.map((node) => [node.agent.state().subnet, node]));
   for (const node of cluster.nodes) {
     const { host } = node.agent;
     const { subnet, phase, name } = node.agent.state();
@@ -113,9 +114,7 @@ function checkTables(cluster: SimCluster): void {
     for (const { dst, via, onlink } of routes) {
       expect([via, onlink]).toEqual([dst.addr, true]);
       const neigh = host.neigh.lookup(vtep, dst.addr);
-      const owner = cluster.nodes.find(
-        (other) => other.agent.state().subnet === formatPrefix(dst),
-      ) as SimNode;
+      const owner = owners.get(formatPrefix(dst)) as SimNode;
       const theirs = owner.agent.host.device("flannel.1") as VxlanDevice;
       expect(neigh).toMatchObject({ state: "PERMANENT", mac: theirs.mac });
       expect(vtep.fdb.dump(cluster.now).find((row) => row.mac === theirs.mac)?.remote).toBe(owner.address);
