@@ -6,7 +6,7 @@ import { PodloomError } from "../io/podloom-error.ts";
 import type { Deed } from "./apply.ts";
 import type { Run } from "./bgp-program.ts";
 import { type CommandContext, readWhole } from "./command-context.ts";
-import { RESOURCE_FORMATS, type ResourceFormat } from "./output-format.ts";
+import { RESOURCE_FORMATS, readResourceFormat } from "./output-format.ts";
 
 const LAB_FLAG = "--lab <name>";
 const LAB_TEXT = "which lab, when several run (or PODLOOM_LAB)";
@@ -61,6 +61,15 @@ export function addCalicoctl(program: Command, cx: CommandContext, run: Run): vo
   addDelete(calicoctl, "calicoctl", cx, run);
   addCalicoctlGet(calicoctl, cx, run);
   addIpam(calicoctl, "calicoctl", cx, run);
+  addDatastore(calicoctl, cx, run);
+  withStoreFlags(calicoctl.command("version").description("of this program and of the cluster")).action(
+    (options: StoreOptions) =>
+      run(
+        import("./calicoctl-version.ts").then(({ calicoctlVersion }) =>
+          calicoctlVersion(whichStore(options), cx),
+        ),
+      ),
+  );
   calicoctl
     .command("node")
     .description("what a node's BGP says")
@@ -179,30 +188,29 @@ function addCalicoctlGet(to: Command, cx: CommandContext, run: Run): void {
     });
 }
 
-function readResourceFormat(text: string): ResourceFormat {
-  const found = RESOURCE_FORMATS.find((format) => format === text);
-  if (found !== undefined) return found;
-  throw new PodloomError("PL_USAGE", `-o does not take "${text}"`, {
-    remedy: `It takes: ${RESOURCE_FORMATS.join(", ")}.`,
-  });
+function addDatastore(calicoctl: Command, cx: CommandContext, run: Run): void {
+  const migrate = calicoctl
+    .command("datastore")
+    .description("close the datastore for a while, and open it again")
+    .command("migrate")
+    .description("what a migration begins and ends with");
+  for (const deed of ["lock", "unlock"] as const) {
+    const what = deed === "lock" ? "Felix and the CNI plugins wait until it is unlocked" : "all goes on";
+    withStoreFlags(migrate.command(deed).description(what)).action((options: StoreOptions) =>
+      run(
+        import("./datastore-lock.ts").then(({ datastoreLock }) =>
+          datastoreLock(deed === "lock", whichStore(options), cx),
+        ),
+      ),
+    );
+  }
 }
 
 function addIpam(to: Command, shape: Shape, cx: CommandContext, run: Run): void {
   const ipam = to.command("ipam").description("show, check and change what Calico knows of addresses");
   addIpamShow(ipam, cx, run);
   addIpamCheck(ipam, shape, cx, run);
-  withStoreFlags(
-    ipam
-      .command("release")
-      .description("release an address, whoever has it")
-      .requiredOption("--ip <address>", "the address"),
-  ).action((options: StoreOptions & { ip: string }) =>
-    run(
-      import("./ipam.ts").then(({ ipamRelease }) =>
-        ipamRelease({ ...whichStore(options), ip: options.ip }, cx),
-      ),
-    ),
-  );
+  addIpamRelease(ipam, cx, run);
   withStoreFlags(
     ipam
       .command("configure")
@@ -216,6 +224,31 @@ function addIpam(to: Command, shape: Shape, cx: CommandContext, run: Run): void 
     const flags = { ...whichStore(options), strictAffinity, maxBlocksPerHost };
     return run(import("./ipam.ts").then(async ({ ipamConfigure }) => ipamConfigure(flags, cx)));
   });
+}
+
+function addIpamRelease(ipam: Command, cx: CommandContext, run: Run): void {
+  const release = ipam
+    .command("release")
+    .description("release an address, whoever has it, or what reports call leaked")
+    .option("--ip <address>", "the address")
+    .option(
+      "--from-report <file>",
+      "what this report of `ipam check` calls leaked; of several, what all do",
+      (file: string, before: readonly string[]) => [...before, file],
+      [],
+    )
+    .option("--force", "with a report: also while the datastore is not locked");
+  withStoreFlags(release).action(
+    (options: StoreOptions & { ip?: string; fromReport: readonly string[]; force?: boolean }) => {
+      const flags = {
+        ...whichStore(options),
+        ip: options.ip,
+        reports: options.fromReport,
+        force: options.force === true,
+      };
+      return run(import("./ipam-release.ts").then(async ({ ipamRelease }) => ipamRelease(flags, cx)));
+    },
+  );
 }
 
 function addIpamShow(ipam: Command, cx: CommandContext, run: Run): void {

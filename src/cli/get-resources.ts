@@ -35,17 +35,23 @@ export function getResources(
   return withStore(flags, cx, async (client) => {
     const found =
       flags.names.length === 0 ? await listed(kind, flags, client) : await named(kind, flags, client);
-    if (flags.format === "json" || flags.format === "yaml") {
+    const { format } = flags;
+    if (format.t !== "table") {
       const value = documentOf(kind, found, flags);
-      if (flags.format === "json") cx.terminal.print(JSON.stringify(value, null, 2));
+      if (format.t === "json") cx.terminal.print(JSON.stringify(value, null, 2));
       else cx.terminal.print(stringify(value, { sortMapEntries: true }).trimEnd());
       return ExitCode.DONE;
     }
-    const { headings, rows } = resourceTable(kind, resourcesOf(kind, found), {
-      wide: flags.format === "wide",
+    const table = resourceTable(kind, resourcesOf(kind, found), {
+      wide: format.wide,
+      ...(format.columns === undefined ? {} : { headings: format.columns }),
       allNamespaces: flags.allNamespaces,
       ...(await clusterAs(kind, client)),
     });
+    if (!table.ok) {
+      throw new PodloomError("PL_USAGE", table.error, { remedy: "Headings are written in capitals." });
+    }
+    const { headings, rows } = table.value;
     for (const line of tableLines(headings, rows)) cx.terminal.print(line);
     return ExitCode.DONE;
   });

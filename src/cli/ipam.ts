@@ -1,7 +1,7 @@
-// `podloom ipam show|check|release|configure`: Calico's addresses, with calicoctl's words.
+// `podloom ipam show|check|configure`: Calico's addresses, with calicoctl's words.
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { formatIpv4, formatPrefix, type Ipv4Addr, parseIpv4 } from "../base/ipv4-addr.ts";
+import { formatIpv4, formatPrefix, type Ipv4Addr } from "../base/ipv4-addr.ts";
 import { emitIpamReport, formatIpamCheck } from "../control/calico/ipam/ipam-check-text.ts";
 import type { IpamState } from "../control/calico/ipam/ipam-state.ts";
 import {
@@ -15,17 +15,11 @@ import {
 import type { IpamConfig } from "../control/calico/ipam/ipam-values.ts";
 import { messageOf, PodloomError } from "../io/podloom-error.ts";
 import type { CalicoClient } from "../lab/calico-client.ts";
-import {
-  checkStore,
-  configureIpam,
-  ipamState,
-  poolRanges,
-  releaseAddress,
-  reportCluster,
-} from "../lab/ipam-client.ts";
+import { checkStore, configureIpam, ipamState, poolRanges, reportCluster } from "../lab/ipam-client.ts";
 import { boxLines } from "./box-table.ts";
 import type { CommandContext } from "./command-context.ts";
 import { ExitCode } from "./exit-code.ts";
+import { readAddress } from "./ipam-release.ts";
 import type { Terminal } from "./terminal.ts";
 import { type WhichStore, withStore } from "./with-store.ts";
 
@@ -133,22 +127,6 @@ function write(file: string, text: string, cx: CommandContext): void {
   }
 }
 
-/** `ipam release --ip=…`. */
-export function ipamRelease(
-  flags: WhichStore & { readonly ip: string },
-  cx: CommandContext,
-): Promise<number> {
-  const addr = readAddress(flags.ip);
-  return withStore(flags, cx, async (client) => {
-    const was = await releaseAddress(client, addr);
-    const text = formatIpv4(addr);
-    cx.terminal.print(
-      was ? `Successfully released IP address ${text}` : `IP address ${text} is not assigned`,
-    );
-    return ExitCode.DONE;
-  });
-}
-
 /** `ipam configure`. */
 export function ipamConfigure(
   flags: WhichStore & {
@@ -182,14 +160,6 @@ async function stateOf(client: CalicoClient, terminal: Terminal): Promise<IpamSt
   const state = await ipamState(client);
   for (const complaint of state.complaints) terminal.note(complaint);
   return state;
-}
-
-function readAddress(text: string): Ipv4Addr {
-  const addr = parseIpv4(text);
-  if (addr !== undefined) return addr;
-  throw new PodloomError("PL_USAGE", `--ip does not take "${text}"`, {
-    remedy: "Write an IPv4 address, like --ip=192.168.18.64.",
-  });
 }
 
 function readBoolean(text: string): boolean {

@@ -15,6 +15,7 @@ export const IPIP_CARRIERS = ["auto", "proto4", "fou"] as const;
 /** Kinds that a lab file may bring along; what nodes say of themselves (WorkloadEndpoint) is theirs. */
 const LAB_KINDS = [
   "IPPool",
+  "IPReservation",
   "BGPConfiguration",
   "BGPPeer",
   "BGPFilter",

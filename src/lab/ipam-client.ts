@@ -3,7 +3,8 @@ import { type Ipv4Addr, type Prefix, parseCidr, parseIpv4, prefixOf } from "../b
 import { decodeUtf8, encodeUtf8 } from "../base/utf8.ts";
 import { checkIpam, type IpamCheck } from "../control/calico/ipam/ipam-check.ts";
 import type { IpamReportCluster } from "../control/calico/ipam/ipam-check-text.ts";
-import { IPAM_CONFIG_KEY } from "../control/calico/ipam/ipam-keys.ts";
+import { handleKey, IPAM_CONFIG_KEY } from "../control/calico/ipam/ipam-keys.ts";
+import type { IpamReport } from "../control/calico/ipam/ipam-report.ts";
 import { type IpamState, readIpamState } from "../control/calico/ipam/ipam-state.ts";
 import {
   checkIpamConfig,
@@ -76,6 +77,41 @@ export async function releaseAddress(client: CalicoClient, addr: Ipv4Addr): Prom
   const { addrs, error } = await client.ipam({ t: "releaseIps", addrs: [addr] });
   if (error !== undefined) throw ipamFault(error);
   return addrs.length > 0;
+}
+
+/** Releases what reports call leaked, where it is still as they say. Answers how many were; the error of what was not. */
+export async function releaseLeaked(
+  client: CalicoClient,
+  leaked: IpamReport["leaked"],
+): Promise<{ readonly released: number; readonly error: string | undefined }> {
+  const { addrs, error } = await client.ipam({
+    t: "releaseIps",
+    addrs: [...leaked.keys()],
+    believed: leaked,
+  });
+  if (error?.code === "unavailable") throw ipamFault(error);
+  return { released: addrs.length, error: error?.message };
+}
+
+/** Deletes a handle that still has this revision. False: it is gone, or changed. */
+export async function deleteHandle(client: CalicoClient, id: string, revision: string): Promise<boolean> {
+  const key = handleKey(id);
+  const same: Compare = { key, target: "mod", op: "equal", operand: Number(revision) };
+  const range = { key, rangeEnd: undefined };
+  return (await client.transport.txn([same], [{ t: "delete", range }], [])).succeeded;
+}
+
+/** Closes the datastore, or opens it again: Felix and the CNI plugins wait meanwhile. @throws PodloomError PL_RESOURCE */
+export async function lockDatastore(client: CalicoClient, locked: boolean): Promise<void> {
+  const outcome = await client.request({
+    t: "edit",
+    id: { kind: "ClusterInformation", name: "default" },
+    change: (current) =>
+      current?.kind === "ClusterInformation"
+        ? { ...current, spec: { ...current.spec, datastoreReady: !locked } }
+        : undefined,
+  });
+  if (outcome.t === "refused") throw refusal(outcome);
 }
 
 /** Changes the configuration of IPAM. @throws PodloomError PL_IPAM when it cannot be so, or changes all the time */

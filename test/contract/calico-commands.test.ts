@@ -5,10 +5,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { prefix } from "../../src/base/ipv4-addr.ts";
 import { SeededRng } from "../../src/base/rng.ts";
+import { encodeUtf8 } from "../../src/base/utf8.ts";
 import { runCommandLine } from "../../src/cli/command-line.ts";
 import { Terminal, type TextSink } from "../../src/cli/terminal.ts";
 import { IpamEngine } from "../../src/control/calico/ipam/ipam-engine.ts";
 import type { IpamAnswer, IpamRequest } from "../../src/control/calico/ipam/ipam-messages.ts";
+import { NO_LEASE } from "../../src/control/datastore/messages.ts";
 import { OpIds } from "../../src/control/datastore/pending-ops.ts";
 import { MonotonicClock } from "../../src/io/clock.ts";
 import { Etcd3Transport } from "../../src/io/etcd/etcd3-transport.ts";
@@ -175,6 +177,23 @@ describe("get", () => {
     expect(out).toMatch(/^NAME +ASN +IPV4 +IPV6\nn1 +\(64512\) +10\.1\.0\.11\/24\n$/);
   });
 
+  test("columns of one's own, and a reservation", async () => {
+    expect(await podloom("get", "ippool", "-o", "custom-columns=CIDR,NAME")).toBe(0);
+    expect(out).toMatch(/^CIDR +NAME\n192\.168\.0\.0\/16 +p1\n$/);
+    expect(await podloom("get", "ippool", "-o", "custom-columns=COLOUR")).toBe(2);
+    expect(err).toMatch(/Unknown heading COLOUR, valid values are: NAME, CIDR, /);
+    expect(await podloom("get", "ippool", "-o", "custom-columns")).toBe(2);
+    expect(err).toMatch(/need to specify at least one column/);
+    const reservation = `kind: IPReservation\napiVersion: projectcalico.org/v3\nmetadata: { name: r }\n`;
+    const wrong = `${reservation}spec: { reservedCIDRs: [192.168.0.300] }\n`;
+    expect(await podloom("apply", "-f", file(wrong))).toBe(2);
+    expect(err).toMatch(/reservedCIDRs.*must be a CIDR/s);
+    const right = `${reservation}spec: { reservedCIDRs: [192.168.0.0/28, 192.168.1.7] }\n`;
+    expect(await podloom("apply", "-f", file(right))).toBe(0);
+    expect(await podloom("get", "reservations", "-o", "wide")).toBe(0);
+    expect(out).toMatch(/^NAME +CIDRS\nr +192\.168\.0\.0\/28,192\.168\.1\.7\n$/);
+  });
+
   test("one by name as YAML, without what is of the store when exported", async () => {
     expect(await podloom("get", "ippool", "p1", "-o", "yaml")).toBe(0);
     expect(out).toMatch(
@@ -245,6 +264,58 @@ describe("ipam", () => {
     expect(out).toBe(`Successfully released IP address ${ip}\n`);
     expect(await podloom("ipam", "release", `--ip=${ip}`)).toBe(0);
     expect(out).toBe(`IP address ${ip} is not assigned\n`);
+  });
+
+  test("release from reports: what all call leaked, of this cluster, while the datastore is locked", async () => {
+    const information = {
+      kind: "ClusterInformation",
+      apiVersion: "projectcalico.org/v3",
+      metadata: { name: "default" },
+      spec: { clusterGUID: "abc" },
+    };
+    const etcd = new Etcd3Transport({ endpoints: [store.url] });
+    const key = "/calico/resources/v3/projectcalico.org/clusterinformations/default";
+    await etcd.put(key, encodeUtf8(JSON.stringify(information)), NO_LEASE);
+    await etcd.close();
+    await podloom("ipam", "check", "-o", "early.json");
+    await assign({ t: "autoAssign", host: "n1", count: 1, handle: "h2", attributes, use: "Workload" });
+    await podloom("ipam", "check", "-o", "unlocked.json");
+    const release = (...reports: string[]): Promise<number> =>
+      podloom("ipam", "release", ...reports.map((report) => `--from-report=${report}`));
+    expect(await release("unlocked.json")).toBe(1);
+    expect(err).toMatch(/data store is not locked\. Either lock the data store, or re-run with --force/);
+    expect([await podloom("calicoctl", "datastore", "migrate", "lock"), err]).toEqual([0, ""]);
+    expect(out).toBe("Datastore locked.\n");
+    expect(await release("unlocked.json")).toBe(1);
+    expect(err).toMatch(/the provided reports are all stale/);
+    await podloom("ipam", "check", "-o", "locked.json");
+    const other = readFileSync(join(folder, "locked.json"), "utf8").replace('"abc"', '"xyz"');
+    writeFileSync(join(folder, "other.json"), other);
+    expect(await release("locked.json", "other.json")).toBe(1);
+    expect(err).toMatch(
+      /cluster does not match the provided report \(other\.json\): mismatched cluster GUID/,
+    );
+    // The third address was given after the first report.
+    expect(await release("early.json", "locked.json")).toBe(0);
+    expect(out).toMatch(/^Releasing 2 old IPs\.\.\.\nReleased 2 IPs successfully\n/);
+    expect(out).toMatch(/You may now unlock the data store\.\n$/);
+    await podloom("ipam", "check");
+    expect(out).toMatch(/Found 1 IPs that are allocated in IPAM but not actually in use\./);
+    expect(await release("early.json", "locked.json")).toBe(0);
+    expect(out).toMatch(
+      /Released 0 IPs successfully\n2 addresses marked as leaked in the report had already/,
+    );
+    expect(await podloom("calicoctl", "datastore", "migrate", "unlock")).toBe(0);
+    expect(await podloom("get", "clusterinfo", "-o", "custom-columns=DATASTOREREADY")).toBe(0);
+    expect(out).toMatch(/true\n$/);
+    expect(await podloom("calicoctl", "version")).toBe(0);
+    expect(out).toMatch(
+      /^Client Version: {4}podloom \d+\.\d+\.\d+\nCluster Version: {3}unknown\nCluster Type: {6}unknown\n$/,
+    );
+    expect(await podloom("ipam", "release")).toBe(2);
+    expect(await release("nowhere.json")).toBe(1);
+    expect(await release("f.yaml")).toBe(1);
+    expect(err).toMatch(/f\.yaml: no JSON/);
   });
 
   test("configure", async () => {

@@ -33,7 +33,7 @@ export class CalicoOperator {
     this.#fake = fake;
     this.#connection = fake.connect();
     const wallMs = (now: Instant): number => 1_767_225_600_000 + now / 1000;
-    this.#store = new CalicoStore({ node: "operator", rng, pools: () => [], wallMs });
+    this.#store = new CalicoStore({ node: "operator", rng, pools: () => [], reservations: () => [], wallMs });
   }
 
   get idle(): boolean {

@@ -34,15 +34,9 @@ export class Bootstrap {
   readonly #done = new Set<CalicoKind>();
   readonly #writing = new Map<number, Needed>();
   #retryAt: Instant = NEVER;
-  #datastoreReady = true;
 
   constructor(options: BootstrapOptions) {
     this.#options = options;
-  }
-
-  /** Somebody may have closed the store: for a migration, say. Felix then waits. */
-  get datastoreReady(): boolean {
-    return this.#datastoreReady;
   }
 
   /** Is everything there that every cluster has? */
@@ -53,9 +47,6 @@ export class Bootstrap {
   onUpdate(update: CalicoUpdate): void {
     if (update.t !== "resource") return;
     const { kind, name, value } = update;
-    if (kind === "ClusterInformation" && name === "default") {
-      this.#datastoreReady = value?.kind !== "ClusterInformation" || value.spec.datastoreReady !== false;
-    }
     const there = KINDS.find((one) => one === kind);
     if (there === undefined) return;
     if (value === undefined) this.#there[there].delete(name);

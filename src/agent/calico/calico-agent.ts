@@ -1,6 +1,6 @@
 // A Calico node: what calico-node and its CNI plugin do, in one engine. The store's updates go to Felix and to BIRD; tunnel addresses,
 // the node's own resource and pods are seen to; what all of them ask for goes out by poll. Specs on Calico §1 to §3.
-import { formatIpv4, formatPrefix, type Ipv4Addr, prefix } from "../../base/ipv4-addr.ts";
+import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix, prefix } from "../../base/ipv4-addr.ts";
 import { formatMac } from "../../base/mac-addr.ts";
 import { err } from "../../base/result.ts";
 import { type Instant, NEVER } from "../../base/time.ts";
@@ -29,7 +29,7 @@ import { CniBridge, type CniEffect } from "./cni-bridge.ts";
 import { CniPlugin } from "./cni-plugin.ts";
 import { type CalicoVersion, Felix } from "./felix/felix.ts";
 import { attributeAt, type TunnelKind } from "./felix/tunnel-addresses.ts";
-import { chooses, ipamPools } from "./ipam-pools.ts";
+import { chooses, ipamPools, reservedCidrs } from "./ipam-pools.ts";
 import { OwnNodeWriter } from "./own-node-writer.ts";
 import { TunnelHolder } from "./tunnel-holder.ts";
 
@@ -39,6 +39,10 @@ const ZEROCONF_METRIC = 1000;
 const DEFAULT_ROUTE = prefix("0.0.0.0/0");
 /** Says that this node was here before: BIRD then begins with a graceful restart. */
 const BEEN_HERE = "var/lib/calico/nodename";
+
+/** What the CNI plugin answers, and why. */
+const NOT_READY =
+  "Calico is currently not ready to process requests: ClusterInformation says datastoreReady: false";
 
 /** How IPIP leaves the node. `auto`: as protocol 4 where the process may, and in UDP. */
 export type IpipChoice = "auto" | "proto4" | "fou";
@@ -66,6 +70,8 @@ export class CalicoAgent extends NodeAgent {
   readonly #ownNode: OwnNodeWriter;
   readonly #tunnels: readonly TunnelHolder[];
   readonly #blocks = new Map<string, IpamBlock>();
+  /** Of each IPReservation, what it keeps from being given away. */
+  readonly #reservations = new Map<string, readonly Prefix[]>();
   /** Labels of all nodes, which selectors of pools ask about. */
   readonly #labels = new Map<string, Labels>();
   readonly #cniBridge: CniBridge;
@@ -94,6 +100,7 @@ export class CalicoAgent extends NodeAgent {
           host === undefined ? undefined : (this.#labels.get(host) ?? {}),
           namespace,
         ),
+      reservations: () => [...this.#reservations.values()].flat(),
     });
     this.#felix = new Felix({
       node: name,
@@ -244,16 +251,15 @@ export class CalicoAgent extends NodeAgent {
 
   /** Not before the MTU of pods is known, which depends on the pools. */
   override get takesPods(): boolean {
-    if (this.#ownNode.deleted) return false;
+    if (this.#ownNode.deleted || !this.#felix.datastoreReady) return false;
     return (
       this.phase === "ready" || (this.#store.isInSync && this.#tunnels.every(({ isSettled }) => isSettled))
     );
   }
 
   override podAdd(request: number, spec: PodSpec, now: Instant): void {
-    if (this.#ownNode.deleted) {
-      const reason = this.#deletedText();
-      this.emit({ t: "podDone", request, result: err(`pod "${spec.name}" cannot be attached: ${reason}`) });
+    if (this.#ownNode.deleted || !this.#felix.datastoreReady) {
+      this.#refusePod(request, `pod "${spec.name}" cannot be attached`);
       return;
     }
     this.#cni.add(request, spec, now);
@@ -261,6 +267,10 @@ export class CalicoAgent extends NodeAgent {
   }
 
   override podDel(request: number, name: string, now: Instant): void {
+    if (!this.#felix.datastoreReady) {
+      this.#refusePod(request, `pod "${name}" cannot be detached`);
+      return;
+    }
     this.#cni.del(request, name, now);
     this.#advance(now);
   }
@@ -325,7 +335,7 @@ export class CalicoAgent extends NodeAgent {
       this.#bootstrap.work(now);
       // A node that was taken out of the cluster asks for nothing any more.
       if (!this.#ownNode.deleted) this.#cni.confirm(now);
-      if (this.#bootstrap.isDone && !this.#ownNode.deleted)
+      if (this.#bootstrap.isDone && !this.#ownNode.deleted && this.#felix.datastoreReady)
         for (const tunnel of this.#tunnels) tunnel.work(now);
       this.#tellOwnNode(now);
       this.#felix.completeDeferredWork(now);
@@ -383,6 +393,10 @@ export class CalicoAgent extends NodeAgent {
   }
 
   #onResource({ kind, name, value }: CalicoUpdate & { readonly t: "resource" }): void {
+    if (kind === "IPReservation") {
+      this.#reservations.set(name, value?.kind === kind ? reservedCidrs(value) : []);
+      return;
+    }
     if (kind !== "Node") return;
     if (value === undefined) this.#labels.delete(name);
     else this.#labels.set(name, value.metadata.labels ?? {});
@@ -484,10 +498,16 @@ export class CalicoAgent extends NodeAgent {
   #notReady(now: Instant): string | undefined {
     if (!this.#store.isInSync) return "the store has not been read yet";
     if (this.#ownNode.deleted) return this.#deletedText();
-    if (!this.#bootstrap.datastoreReady) return "the datastore is not ready (ClusterInformation says so)";
+    if (!this.#felix.datastoreReady) return NOT_READY;
     if (!this.#ownNode.isTold || this.#tunnels.some(({ isSettled }) => !isSettled))
       return "the node is not registered yet";
     return this.#bird.isReady(now);
+  }
+
+  #refusePod(request: number, what: string): void {
+    const passing = !this.#ownNode.deleted;
+    const reason = passing ? NOT_READY : this.#deletedText();
+    this.emit({ t: "podDone", request, result: err(`${what}: ${reason}`), ...(passing ? { passing } : {}) });
   }
 
   #deletedText(): string {

@@ -1,5 +1,6 @@
 // All that a Calico node asks of the store, behind one engine: the copy of what concerns it, addresses, and resources that it writes.
 // After each of start, submit, request, handle and tick drain poll.
+import type { Prefix } from "../../base/ipv4-addr.ts";
 import type { Rng } from "../../base/rng.ts";
 import type { Instant } from "../../base/time.ts";
 import { CalicoSyncer } from "../../control/calico/calico-syncer.ts";
@@ -19,6 +20,7 @@ export interface CalicoStoreOptions {
   readonly node: string;
   readonly rng: Rng;
   readonly pools: PoolsOf;
+  readonly reservations: () => readonly Prefix[];
   /** Milliseconds since 1970. */
   readonly wallMs: (now: Instant) => number;
 }
@@ -40,7 +42,7 @@ export class CalicoStore {
   readonly #writer: ResourceWriter;
 
   constructor(options: CalicoStoreOptions) {
-    const { node, rng, pools, wallMs } = options;
+    const { node, rng, pools, reservations, wallMs } = options;
     const ids = new OpIds();
     this.#options = options;
     this.#syncer = new CalicoSyncer({ node, ids, rng, parseBlock: (bytes) => parseIpamBlock(bytes) });
@@ -49,6 +51,7 @@ export class CalicoStore {
       ids,
       rng,
       pools,
+      reservations,
       wallClockNs: (now) => BigInt(Math.floor(wallMs(now))) * NS_PER_MS,
     });
   }

@@ -1,4 +1,5 @@
 // The tables of `calicoctl get`: headings and cells as plain data. Specs on Calico §6.
+import { err, ok, type Result } from "../../base/result.ts";
 import type { CalicoKind, CalicoResource, ResourceOf } from "./resources.ts";
 
 export interface ResourceTable {
@@ -9,6 +10,8 @@ export interface ResourceTable {
 export interface ColumnOptions {
   /** `-o wide` */
   readonly wide: boolean;
+  /** `-o custom-columns=…`: these, in this order, whatever `wide` says. */
+  readonly headings?: readonly string[];
   /** The AS of nodes that name none: BGPConfiguration `default`, or Calico's own default. */
   readonly asNumber?: number;
   /** `-A`: a namespaced kind says its namespace first. */
@@ -16,6 +19,7 @@ export interface ColumnOptions {
 }
 
 const AS_NUMBER_DEFAULT = 64_512;
+const CELL_MAX = 80;
 
 /** `false` of calicoctl's templates is what Go prints for a bool that is unset. */
 function yesNo(value: boolean | undefined): string {
@@ -65,6 +69,15 @@ const IP_POOL: Columns<"IPPool"> = {
     DISABLEBGPEXPORT: ({ spec }) => yesNo(spec.disableBGPExport),
     SELECTOR: ({ spec }) => spec.nodeSelector ?? "all()",
     ASSIGNMENTMODE: ({ spec }) => spec.assignmentMode ?? "Automatic",
+  },
+};
+
+const IP_RESERVATION: Columns<"IPReservation"> = {
+  narrow: ["NAME"],
+  wide: ["NAME", "CIDRS"],
+  cells: {
+    NAME: (reservation) => reservation.metadata.name,
+    CIDRS: ({ spec }) => cutShort((spec.reservedCIDRs ?? []).join(",")),
   },
 };
 
@@ -130,6 +143,7 @@ const WORKLOAD_ENDPOINT: Columns<"WorkloadEndpoint"> = {
 const COLUMNS: { readonly [K in CalicoKind]: Columns<K> } = {
   Node: NODE,
   IPPool: IP_POOL,
+  IPReservation: IP_RESERVATION,
   BGPConfiguration: BGP_CONFIGURATION,
   BGPPeer: BGP_PEER,
   BGPFilter: BGP_FILTER,
@@ -138,24 +152,33 @@ const COLUMNS: { readonly [K in CalicoKind]: Columns<K> } = {
   WorkloadEndpoint: WORKLOAD_ENDPOINT,
 };
 
-/** The table of resources of one kind, in the order given. */
+/** The table of resources of one kind, in the order given. An error: a heading that the kind does not have. */
 export function resourceTable<K extends CalicoKind>(
   kind: K,
   resources: readonly ResourceOf<K>[],
   options: ColumnOptions,
-): ResourceTable {
+): Result<ResourceTable, string> {
   const { narrow, wide, cells }: Columns<K> = COLUMNS[kind];
-  const columns = options.wide ? wide : narrow;
-  const headings =
-    options.allNamespaces === true && "NAMESPACE" in cells ? ["NAMESPACE", ...columns] : columns;
+  const columns = options.headings ?? (options.wide ? wide : narrow);
+  const unknown = columns.find((heading) => !Object.hasOwn(cells, heading));
+  if (unknown !== undefined) {
+    return err(`Unknown heading ${unknown}, valid values are: ${Object.keys(cells).join(", ")}`);
+  }
+  const namespaced = options.allNamespaces === true && options.headings === undefined && "NAMESPACE" in cells;
+  const headings = namespaced ? ["NAMESPACE", ...columns] : columns;
   const rows = resources.map((resource) =>
     headings.map((heading) => (cells[heading] as Cell<K>)(resource, options)),
   );
-  return { headings, rows };
+  return ok({ headings, rows });
 }
 
 function same<K extends CalicoKind>(headings: readonly string[], cells: Columns<K>["cells"]): Columns<K> {
   return { narrow: headings, wide: headings, cells };
+}
+
+/** At most 80 characters, as calicoctl cuts lists. */
+function cutShort(text: string): string {
+  return text.length <= CELL_MAX ? text : `${text.slice(0, CELL_MAX - 3)}...`;
 }
 
 /** A field of Calico's that our types do not have. */

@@ -13,6 +13,11 @@ interface KindInfo {
 const KINDS: Readonly<Record<CalicoKind, KindInfo>> = {
   Node: { plural: "nodes", namespaced: false, aliases: ["no", "nos"] },
   IPPool: { plural: "ippools", namespaced: false, aliases: ["ipp", "ipps", "pool", "pools"] },
+  IPReservation: {
+    plural: "ipreservations",
+    namespaced: false,
+    aliases: ["reservation", "reservations"],
+  },
   BGPConfiguration: {
     plural: "bgpconfigurations",
     namespaced: false,
@@ -43,7 +48,6 @@ const OTHER_KINDS = [
   "GlobalNetworkSet",
   "HostEndpoint",
   "IPAMConfiguration",
-  "IPReservation",
   "KubeControllersConfiguration",
   "NetworkPolicy",
   "NetworkSet",

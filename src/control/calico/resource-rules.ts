@@ -47,6 +47,8 @@ export function documentFaults(resource: CalicoResource): readonly ResourceFault
     case "WorkloadEndpoint":
       checkWorkloadEndpoint(resource, faults);
       break;
+    case "IPReservation":
+      break;
     case "FelixConfiguration":
       checkConfigurationName(resource.metadata.name, faults);
       break;

@@ -96,6 +96,8 @@ const IP_POOL = struct(
   ["cidr"],
 );
 
+const IP_RESERVATION = struct({ reservedCIDRs: list(NET) });
+
 const BGP_CONFIGURATION = struct({
   logSeverityScreen: words("Debug", "Info", "Warning", "Error", "Fatal"),
   nodeToNodeMeshEnabled: BOOL,
@@ -225,6 +227,7 @@ const WORKLOAD_ENDPOINT = struct(
 const SPECS: Readonly<Record<CalicoKind, StructShape>> = {
   Node: NODE,
   IPPool: IP_POOL,
+  IPReservation: IP_RESERVATION,
   BGPConfiguration: BGP_CONFIGURATION,
   BGPPeer: BGP_PEER,
   BGPFilter: BGP_FILTER,

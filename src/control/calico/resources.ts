@@ -124,6 +124,10 @@ export interface FelixConfigurationSpec {
   readonly programClusterRoutes?: "Disabled" | "EnabledIPIPOnly" | "EnabledNoEncapOnly" | "Enabled";
 }
 
+export interface IPReservationSpec {
+  readonly reservedCIDRs?: readonly string[];
+}
+
 export interface ClusterInformationSpec {
   readonly clusterGUID?: string;
   readonly clusterType?: string;
@@ -149,6 +153,7 @@ export type IPPool = Resource<"IPPool", IPPoolSpec>;
 export type BGPConfiguration = Resource<"BGPConfiguration", BGPConfigurationSpec>;
 export type BGPPeer = Resource<"BGPPeer", BGPPeerSpec>;
 export type BGPFilter = Resource<"BGPFilter", BGPFilterSpec>;
+export type IPReservation = Resource<"IPReservation", IPReservationSpec>;
 export type FelixConfiguration = Resource<"FelixConfiguration", FelixConfigurationSpec>;
 export type ClusterInformation = Resource<"ClusterInformation", ClusterInformationSpec>;
 export type WorkloadEndpoint = Resource<"WorkloadEndpoint", WorkloadEndpointSpec>;
@@ -156,6 +161,7 @@ export type WorkloadEndpoint = Resource<"WorkloadEndpoint", WorkloadEndpointSpec
 export type CalicoResource =
   | NodeResource
   | IPPool
+  | IPReservation
   | BGPConfiguration
   | BGPPeer
   | BGPFilter

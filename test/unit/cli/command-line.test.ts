@@ -190,7 +190,7 @@ describe("completion", () => {
   });
 
   test("of Calico's kinds and commands, on every level", async () => {
-    expect(await complete("get", "ip")).toEqual(["ippool"]);
+    expect(await complete("get", "ip")).toEqual(["ippool", "ipreservation"]);
     expect(await complete("delete", "bgp")).toEqual(["bgpconfiguration", "bgppeer", "bgpfilter"]);
     expect(await complete("ipam", "")).toEqual(["show", "check", "release", "configure"]);
     expect(await complete("calicoctl", "")).toEqual([

@@ -71,6 +71,7 @@ export class Felix {
   #vxlanAddr: Ipv4Addr | undefined;
   /** Grows with every change of what is behind which node. */
   #l3Version = 0;
+  #datastoreReady = true;
   #refreshAt: Instant = NEVER;
   /** What devices are made by may have changed: the configuration, or the carriers that IPIP needs. */
   #devicesStale = false;
@@ -122,6 +123,11 @@ export class Felix {
     return mtusOf(underlayMtuBytes, this.ipip.overheadBytes, this.pools.values(), this.config);
   }
 
+  /** False while somebody has closed the store, for a migration say: what it says meanwhile is kept for later. Specs on Calico §1.3. */
+  get datastoreReady(): boolean {
+    return this.#datastoreReady;
+  }
+
   /** The VTEP, while there is one. */
   get vtep(): NetDevice | undefined {
     return this.#vxlan?.device;
@@ -139,6 +145,8 @@ export class Felix {
     const { name, value } = update;
     if (update.kind === "IPPool") this.pools.replace(name, value as IPPool | undefined);
     else if (update.kind === "Node") this.#onNode(name, value as NodeResource | undefined);
+    else if (update.kind === "ClusterInformation" && name === "default")
+      this.#datastoreReady = value?.kind !== "ClusterInformation" || value.spec.datastoreReady !== false;
     else if (update.kind === "FelixConfiguration") {
       this.#devicesStale = true;
       if (value?.kind === "FelixConfiguration") this.#configs.set(name, value.spec);
@@ -227,6 +235,11 @@ export class Felix {
   /** Applies what has come. */
   completeDeferredWork(now: Instant): void {
     const { node, version } = this.#options;
+    if (!this.#datastoreReady) {
+      // BIRD is a process of its own, and goes on.
+      this.#kernel.apply(now);
+      return;
+    }
     if (this.#devicesStale) this.#followConfig(now);
     const changes = this.#l3.flush();
     this.#l3Version += changes.replaced.length + changes.deleted.length;
@@ -247,7 +260,7 @@ export class Felix {
   tick(now: Instant): void {
     if (now < this.#refreshAt) return;
     this.#refreshAt = now + this.#refreshUs();
-    for (const table of [this.#routes, this.#kernel]) {
+    for (const table of this.#datastoreReady ? [this.#routes, this.#kernel] : [this.#kernel]) {
       const { restored, removed } = table.resync(now);
       if (restored + removed === 0) continue;
       this.#options.log("warn", `route refresh: ${restored} restored, ${removed} foreign ones removed`);

@@ -9,7 +9,11 @@ import {
   defaultFelixConfiguration,
   defaultIpPool,
 } from "../../../../src/control/calico/cluster-defaults.ts";
-import { resourceTable } from "../../../../src/control/calico/resource-columns.ts";
+import {
+  type ColumnOptions,
+  type ResourceTable,
+  resourceTable,
+} from "../../../../src/control/calico/resource-columns.ts";
 import type { CalicoKind, ResourceOf } from "../../../../src/control/calico/resources.ts";
 
 function stored<K extends CalicoKind>(
@@ -30,6 +34,16 @@ function stored<K extends CalicoKind>(
   return read.value as ResourceOf<K>;
 }
 
+function table<K extends CalicoKind>(
+  kind: K,
+  resources: ResourceOf<K>[],
+  options: ColumnOptions,
+): ResourceTable {
+  const made = resourceTable(kind, resources, options);
+  if (!made.ok) throw new Error(made.error);
+  return made.value;
+}
+
 describe("tables of calicoctl get", () => {
   test("nodes: an inherited AS is in parentheses", () => {
     const nodes = [
@@ -39,13 +53,13 @@ describe("tables of calicoctl get", () => {
       }),
       stored("Node", "w3", {}),
     ];
-    expect(resourceTable("Node", nodes, { wide: true }).rows).toEqual([
+    expect(table("Node", nodes, { wide: true }).rows).toEqual([
       ["w1", "(64512)", "10.1.0.11/24", ""],
       ["w2", "64513", "10.1.0.12/24", "fd00::1/64"],
       ["w3", "", "", ""],
     ]);
-    expect(resourceTable("Node", nodes, { wide: true, asNumber: 7 }).rows[0]?.[1]).toBe("(7)");
-    expect(resourceTable("Node", nodes, { wide: false })).toEqual({
+    expect(table("Node", nodes, { wide: true, asNumber: 7 }).rows[0]?.[1]).toBe("(7)");
+    expect(table("Node", nodes, { wide: false })).toEqual({
       headings: ["NAME"],
       rows: [["w1"], ["w2"], ["w3"]],
     });
@@ -56,14 +70,14 @@ describe("tables of calicoctl get", () => {
       stored("IPPool", "p", { cidr: "10.244.0.0/16", natOutgoing: true, ipipMode: "Always" }),
       stored("IPPool", "q", { cidr: "10.9.0.0/16", nodeSelector: "has(a)", disabled: true }),
     ];
-    expect(resourceTable("IPPool", pools, { wide: false })).toEqual({
+    expect(table("IPPool", pools, { wide: false })).toEqual({
       headings: ["NAME", "CIDR", "SELECTOR"],
       rows: [
         ["p", "10.244.0.0/16", "all()"],
         ["q", "10.9.0.0/16", "has(a)"],
       ],
     });
-    const { headings, rows } = resourceTable("IPPool", pools, { wide: true });
+    const { headings, rows } = table("IPPool", pools, { wide: true });
     expect(headings.join(" ")).toBe(
       "NAME CIDR NAT IPIPMODE VXLANMODE DISABLED DISABLEBGPEXPORT SELECTOR ASSIGNMENTMODE",
     );
@@ -79,7 +93,7 @@ describe("tables of calicoctl get", () => {
       stored("BGPPeer", "b", { nodeSelector: "all()", peerSelector: "has(rr)" }),
       stored("BGPPeer", "c", { node: "w1", peerIP: "10.1.0.2" }),
     ];
-    expect(resourceTable("BGPPeer", peers, { wide: false }).rows).toEqual([
+    expect(table("BGPPeer", peers, { wide: false }).rows).toEqual([
       ["a", "10.1.0.1", "(global)", "64600"],
       ["b", "", "all()", "0"],
       ["c", "10.1.0.2", "w1", "0"],
@@ -88,14 +102,14 @@ describe("tables of calicoctl get", () => {
       stored("BGPConfiguration", "default", { nodeToNodeMeshEnabled: false, asNumber: 1 }),
       stored("BGPConfiguration", "node.w1", { logSeverityScreen: "Debug" }),
     ];
-    expect(resourceTable("BGPConfiguration", configurations, { wide: true }).rows).toEqual([
+    expect(table("BGPConfiguration", configurations, { wide: true }).rows).toEqual([
       ["default", "", "false", "1"],
       ["node.w1", "Debug", "-", "-"],
     ]);
     const filter = stored("BGPFilter", "f", { exportV4: [{ action: "Accept" }], importV6: [] });
-    expect(resourceTable("BGPFilter", [filter], { wide: false }).rows).toEqual([["f", "1", "0", "0", "0"]]);
+    expect(table("BGPFilter", [filter], { wide: false }).rows).toEqual([["f", "1", "0", "0", "0"]]);
     const cluster = stored("ClusterInformation", "default", { datastoreReady: true });
-    expect(resourceTable("ClusterInformation", [cluster], { wide: false }).rows).toEqual([
+    expect(table("ClusterInformation", [cluster], { wide: false }).rows).toEqual([
       ["default", "", "", "", "true"],
     ]);
   });
@@ -116,11 +130,11 @@ describe("tables of calicoctl get", () => {
       },
       "shop",
     );
-    expect(resourceTable("WorkloadEndpoint", [endpoint], { wide: false, allNamespaces: true })).toEqual({
+    expect(table("WorkloadEndpoint", [endpoint], { wide: false, allNamespaces: true })).toEqual({
       headings: ["NAMESPACE", "WORKLOAD", "NODE", "NETWORKS", "INTERFACE"],
       rows: [["shop", "web", "w1", "10.244.0.1/32,fd00::1/128", "cali1"]],
     });
-    expect(resourceTable("WorkloadEndpoint", [endpoint], { wide: true }).rows).toEqual([
+    expect(table("WorkloadEndpoint", [endpoint], { wide: true }).rows).toEqual([
       [
         "w1-k8s-web-eth0",
         "web",
@@ -166,4 +180,30 @@ test("wall-clock times are RFC 3339 of whole seconds", () => {
   ]) {
     expect(formatTimestamp(Date.parse(iso) + 999)).toBe(iso);
   }
+});
+
+describe("columns that are chosen, and cut", () => {
+  test("chosen columns: in the order given, and those that there are", () => {
+    const one = stored("IPPool", "p", { cidr: "10.0.0.0/16" });
+    const headings = ["CIDR", "NAT", "NAME"];
+    expect(table("IPPool", [one], { wide: true, headings })).toEqual({
+      headings,
+      rows: [["10.0.0.0/16", "false", "p"]],
+    });
+    expect(resourceTable("Node", [], { wide: false, headings: ["NAME", "asn"] })).toEqual({
+      ok: false,
+      error: "Unknown heading asn, valid values are: NAME, ASN, IPV4, IPV6",
+    });
+  });
+
+  test("reservations: their ranges only when wide, cut at 80 characters", () => {
+    const cidrs = ["10.0.0.0/24", "10.0.1.0/24", "10.0.2.7", "fd00::/64"];
+    const short = stored("IPReservation", "few", { reservedCIDRs: cidrs });
+    const long = stored("IPReservation", "many", { reservedCIDRs: Array(9).fill("10.0.0.0/24") });
+    expect(table("IPReservation", [short], { wide: false }).headings).toEqual(["NAME"]);
+    const { rows } = table("IPReservation", [short, long], { wide: true });
+    expect(rows[0]).toEqual(["few", cidrs.join(",")]);
+    expect(rows[1]?.[1]).toBe(`${"10.0.0.0/24,".repeat(6)}10.0....`);
+    expect(rows[1]?.[1]).toHaveLength(80);
+  });
 });
