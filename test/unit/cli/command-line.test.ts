@@ -194,7 +194,7 @@ describe("completion", () => {
     expect(await complete("delete", "bgp")).toEqual(["bgpconfiguration", "bgppeer", "bgpfilter"]);
     expect(await complete("ipam", "")).toEqual(["show", "check", "release", "configure"]);
     expect(await complete("calicoctl", "")).toEqual([
-      ...["create", "replace", "apply", "delete", "get", "ipam", "node"],
+      ...["create", "replace", "apply", "delete", "get", "ipam", "datastore", "version", "node"],
     ]);
     expect(await complete("calicoctl", "ipam", "c")).toEqual(["check", "configure"]);
     expect(await complete("calicoctl", "get", "w")).toEqual(["workloadendpoint"]);
