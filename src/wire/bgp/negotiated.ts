@@ -113,7 +113,13 @@ function extNextHop(open: OpenMessage, family: Family): boolean {
   return entries.some((entry) => entry.family === family && entry.nextHopAfi === Afi.IPV6);
 }
 
-/** Interval of KEEPALIVEs before jitter, in seconds: a third of the hold time, at least 1; 0 for none. @rfc 4271#4.4 */
-export function keepaliveTimeSec(holdTimeSec: number): number {
-  return holdTimeSec === 0 ? 0 : Math.max(1, Math.floor(holdTimeSec / 3));
+/**
+ * Interval of KEEPALIVEs before jitter, in seconds: a third of the hold time, at least 1; 0 for none. @rfc 4271#4.4
+ *
+ * @param askedSec sooner than that; later is not taken, since a lost message would end the session
+ */
+export function keepaliveTimeSec(holdTimeSec: number, askedSec?: number): number {
+  if (holdTimeSec === 0) return 0;
+  const thirdSec = Math.max(1, Math.floor(holdTimeSec / 3));
+  return askedSec === undefined ? thirdSec : Math.min(askedSec, thirdSec);
 }

@@ -61,6 +61,7 @@ function sessionOf(peer: DesiredPeer, { routerId, timers }: NeighborContext): Pe
     fsm: {
       ...DEFAULT_FSM_OPTIONS,
       passive,
+      keepaliveSec: peer.keepaliveTimeSec,
       connectDelaySec: timers.connectDelaySec,
       connectRetrySec: timers.connectRetrySec,
       idleHoldMinSec: timers.errorWaitSec[0],

@@ -71,9 +71,6 @@ export class NeighborPlan {
           `${peer.name}: ttlSecurity is not enforced: sockets here cannot ask for the TTL of what they receive`,
         );
       }
-      if (peer.keepaliveTimeSec !== undefined) {
-        warn(`${peer.name}: keepaliveTime is not used: keepalives are sent at a third of the hold time`);
-      }
     }
   }
 

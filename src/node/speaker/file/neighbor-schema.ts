@@ -111,6 +111,9 @@ const OPTIONS = {
     ),
   ),
   holdTimeMinSec: z.exactOptional(whole(0, 65_535, "Refuse hold times below this; default 0.")),
+  keepaliveSec: z.exactOptional(
+    whole(1, 21_845, "Between one KEEPALIVE and the next; default, and at most: a third of the hold time."),
+  ),
   connectRetrySec: z.exactOptional(
     whole(1, DAY_SEC, "Between one attempt to connect and the next; default 5."),
   ),

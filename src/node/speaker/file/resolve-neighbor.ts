@@ -181,6 +181,7 @@ class OptionReader {
       fsm: {
         ...DEFAULT_FSM_OPTIONS,
         passive: o.passive ?? false,
+        keepaliveSec: o.keepaliveSec,
         connectRetrySec: o.connectRetrySec ?? CONNECT_RETRY_SEC,
         connectDelaySec: o.connectDelaySec ?? 0,
         idleHoldMinSec,

@@ -224,7 +224,7 @@ export class ConnectionPair {
     if (bytes === undefined || c.conn === undefined) return undefined;
     c.progressed(now);
     if (bytes !== KEEPALIVE && c.established && c.fsm.holdTimeSec > 0) {
-      const intervalUs = keepaliveTimeSec(c.fsm.holdTimeSec) * SEC_US;
+      const intervalUs = keepaliveTimeSec(c.fsm.holdTimeSec, c.fsm.options.keepaliveSec) * SEC_US;
       this.#armKeepalive(c, now + Math.round(intervalUs * this.#jitter()), now);
     }
     this.#sent(bytes);
@@ -357,7 +357,8 @@ export class ConnectionPair {
 
   #armKeepalive(c: BgpConnection, at: Instant, now: Instant): void {
     c.deadlines.arm("keepalive", at);
-    const soonestUs = JITTER_MIN * keepaliveTimeSec(c.fsm.holdTimeSec) * SEC_US;
+    const intervalSec = keepaliveTimeSec(c.fsm.holdTimeSec, c.fsm.options.keepaliveSec);
+    const soonestUs = JITTER_MIN * intervalSec * SEC_US;
     c.keepaliveFrom = now + Math.max(soonestUs, KEEPALIVE_GAP_US);
   }
 

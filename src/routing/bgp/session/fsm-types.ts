@@ -23,6 +23,8 @@ export interface FsmOptions {
   readonly openHoldSec: number;
   /** SendHoldTime; 0: off; undefined: eight minutes or twice the hold time, whichever is longer. @rfc 9687#4.1 */
   readonly sendHoldSec: number | undefined;
+  /** KeepaliveTime; undefined: a third of the hold time, which is also the most. */
+  readonly keepaliveSec: number | undefined;
   /** IdleHoldTime after a first fault. It doubles with each further one ... */
   readonly idleHoldMinSec: number;
   /** ... up to this ... */
@@ -43,6 +45,7 @@ export const DEFAULT_FSM_OPTIONS: FsmOptions = {
   delayOpenSec: 0,
   openHoldSec: 240,
   sendHoldSec: undefined,
+  keepaliveSec: undefined,
   idleHoldMinSec: 60,
   idleHoldMaxSec: 300,
   idleHoldForgetSec: 300,

@@ -215,7 +215,8 @@ function openConfirm(
   if (holdTimeSec === 0) {
     actions.push(cancel("hold"), cancel("keepalive"));
   } else {
-    actions.push(armJittered("keepalive", keepaliveTimeSec(holdTimeSec), event, now));
+    const keepaliveSec = keepaliveTimeSec(holdTimeSec, fsm.options.keepaliveSec);
+    actions.push(armJittered("keepalive", keepaliveSec, event, now));
     actions.push(armExactly("hold", holdTimeSec, now));
   }
   return { state: { ...fsm, state: "OpenConfirm", delayOpenRunning: false, holdTimeSec }, actions };
@@ -277,7 +278,8 @@ function stepEstablished(fsm: BgpFsm, event: FsmEvent, now: Instant): FsmStep | 
 
 function keepalive(fsm: BgpFsm, event: FsmEvent, now: Instant): FsmStep {
   if (fsm.holdTimeSec === 0) return stay(fsm);
-  const actions = [SEND_KEEPALIVE, armJittered("keepalive", keepaliveTimeSec(fsm.holdTimeSec), event, now)];
+  const keepaliveSec = keepaliveTimeSec(fsm.holdTimeSec, fsm.options.keepaliveSec);
+  const actions = [SEND_KEEPALIVE, armJittered("keepalive", keepaliveSec, event, now)];
   return { state: fsm, actions };
 }
 

@@ -153,7 +153,7 @@ function peerRow(speaker: BgpSpeaker, neighbor: Neighbor, now: Instant): BgpPeer
     incoming: status.incoming,
     passive: config.fsm.passive,
     ...(range === undefined ? {} : { range: formatRange(range.prefix) }),
-    ...timersOf(status, now),
+    ...timersOf(status, config.fsm.keepaliveSec, now),
     importPolicy: routes.importPolicy.name,
     exportPolicy: routes.exportPolicy.name,
     families: config.families.map(({ family, prefixLimit }) => ({
@@ -195,13 +195,14 @@ function lastDownOf({ lastDown }: PeerStatus): Pick<BgpPeerRow, "lastDown" | "do
 
 function timersOf(
   { negotiated, holdUntil, keepaliveAt }: PeerStatus,
+  askedSec: number | undefined,
   now: Instant,
 ): Pick<BgpPeerRow, "holdTimeSec" | "keepaliveSec" | "holdLeftSec" | "keepaliveLeftSec"> {
   if (negotiated === undefined) return {};
   const { holdTimeSec } = negotiated;
   return {
     holdTimeSec,
-    keepaliveSec: keepaliveTimeSec(holdTimeSec),
+    keepaliveSec: keepaliveTimeSec(holdTimeSec, askedSec),
     ...(Number.isFinite(holdUntil) ? { holdLeftSec: seconds(holdUntil - now) } : {}),
     ...(Number.isFinite(keepaliveAt) ? { keepaliveLeftSec: seconds(keepaliveAt - now) } : {}),
   };

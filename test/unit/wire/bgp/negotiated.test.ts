@@ -117,5 +117,7 @@ test("refresh, graceful restart and hold time", () => {
     gracefulRestart: undefined,
   });
   expect(negotiate({ ...open(), holdTimeSec: 0 }, open()).holdTimeSec).toBe(0);
-  expect([0, 3, 4, 90, 65535].map(keepaliveTimeSec)).toEqual([0, 1, 1, 30, 21845]);
+  expect([0, 3, 4, 90, 65535].map((hold) => keepaliveTimeSec(hold))).toEqual([0, 1, 1, 30, 21845]);
+  expect([1, 30, 31].map((asked) => keepaliveTimeSec(90, asked))).toEqual([1, 30, 30]);
+  expect(keepaliveTimeSec(0, 5)).toBe(0);
 });

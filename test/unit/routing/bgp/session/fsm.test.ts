@@ -444,6 +444,19 @@ describe("with DelayOpen", () => {
   });
 });
 
+describe("with a KeepaliveTime of its own", () => {
+  const asked = (keepaliveSec: number, holdTimeSec = 90): BgpFsm =>
+    fsm({ state: "Established", holdTimeSec }, { keepaliveSec });
+
+  test("it is kept, but not beyond a third of the hold time, nor without one", () => {
+    expect(outcome(asked(8), { t: "KeepaliveTimerExpires" })).toBe("Established KEEPALIVE keepalive@6");
+    expect(outcome(asked(60), { t: "KeepaliveTimerExpires" })).toBe("Established KEEPALIVE keepalive@22.5");
+    expect(outcome(asked(8, 0), { t: "KeepaliveTimerExpires" })).toBe("Established");
+    const sent = fsm({ state: "OpenSent" }, { keepaliveSec: 8 });
+    expect(outcome(sent, { t: "BgpOpen", holdTimeSec: 90 })).toContain("keepalive@6 hold@90");
+  });
+});
+
 describe("with a hold time of 0", () => {
   const confirm = fsm({ state: "OpenConfirm", holdTimeSec: 0 });
   const established = fsm({ state: "Established", holdTimeSec: 0 });

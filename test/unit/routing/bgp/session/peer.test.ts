@@ -153,6 +153,18 @@ describe("timers of a session", () => {
     expect(bench.peer.nextDeadline()).toBeGreaterThanOrEqual(soonest + 22.5 * SEC_US);
   });
 
+  test("what is asked for is sooner: also after an UPDATE, and when a neighbour's KEEPALIVE is answered", () => {
+    const { fsm } = benchConfig();
+    const bench = new PeerBench(benchConfig({ fsm: { ...fsm, keepaliveSec: 8 } }));
+    const conn = bench.establish();
+    expect(bench.peer.keepaliveFrom).toBe(bench.now + 6 * SEC_US);
+    expect(bench.wait(8)).toEqual([`send ${conn} KEEPALIVE`]);
+    bench.peer.transmit(updateBytes([PREFIX]), bench.now);
+    bench.drain();
+    expect(bench.peer.keepaliveFrom).toBe(bench.now + 6 * SEC_US);
+    expect(bench.peer.status().keepaliveAt).toBeLessThanOrEqual(bench.now + 8 * SEC_US);
+  });
+
   test("without a hold time there is nothing to send, nor where there is no session", () => {
     const bench = new PeerBench();
     expect(bench.peer.keepaliveFrom).toBe(NEVER);
