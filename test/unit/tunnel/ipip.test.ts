@@ -5,6 +5,7 @@ import { mac } from "../../../src/base/mac-addr.ts";
 import { SeededRng } from "../../../src/base/rng.ts";
 import { SEC_US } from "../../../src/base/time.ts";
 import { segment } from "../../../src/stack/gso.ts";
+import type { NetDevice } from "../../../src/stack/net-device.ts";
 import { NetStack } from "../../../src/stack/net-stack.ts";
 import type { Netns } from "../../../src/stack/netns.ts";
 import type { PacketBuffer } from "../../../src/stack/packet-buffer.ts";
@@ -18,7 +19,7 @@ import * as icmp from "../../../src/wire/icmp.ts";
 import * as wire from "../../../src/wire/ipv4.ts";
 import { bytesIn, packetOf } from "../../support/frames.ts";
 import { must } from "../../support/host-router-host.ts";
-import { ipPacket } from "../../support/test-wire.ts";
+import { icmpMessage, ipPacket } from "../../support/test-wire.ts";
 
 const pool = new PacketPool(500, true);
 afterEach(() => expect(pool.outstanding).toBe(0));
@@ -349,15 +350,32 @@ describe("ICMP errors about outer packets", () => {
     },
   );
 
-  test("it is the namespace's path MTU: a larger one is no news, and an ICMP error that came to the namespace counts", () => {
+  test("a larger path MTU is no news", () => {
     const two = lab();
     const { one } = two;
     one.tunl0.receiveOuterError(about(1, nodeIp(2), { mtuBytes: 1300 }), 0);
     one.tunl0.receiveOuterError(about(1, nodeIp(2), { mtuBytes: 1301 }), 0);
     one.tunl0.receiveOuterError(about(1, nodeIp(2), { mtuBytes: 9000 }), 0);
     expect(one.host.ip.pmtu.lookup(nodeIp(2), 0)).toBe(1300);
-    one.host.ip.pmtu.learn(nodeIp(2), 1200, 1300, 0);
-    expect(ask(two, 1280)).toBe(1180);
+    expect(ask(two, 1281)).toBe(1280);
+    two.close();
+  });
+
+  test("it is the namespace's path MTU: what an emulated router says on the node's own segment counts as well", () => {
+    const two = lab();
+    const { host } = two.one;
+    must(host.addAddress(host.lo, { addr: nodeIp(1), len: 32 }, 0));
+    must(host.addRoute({ dst: { addr: nodeIp(0), len: 24 }, dev: host.device("cali0") as NetDevice }, 0));
+    const quoted = ipPacket({
+      src: nodeIp(1),
+      dst: nodeIp(2),
+      protocol: 4,
+      df: true,
+      payload: new Uint8Array(8),
+    });
+    const payload = icmpMessage(icmp.Type.DEST_UNREACH, icmp.Unreach.FRAG_NEEDED, 1400, quoted);
+    fromPod(two.one, ipPacket({ src: nodeIp(9), dst: nodeIp(1), protocol: 1, payload }));
+    expect(ask(two, 1381)).toBe(1380);
     two.close();
   });
 
