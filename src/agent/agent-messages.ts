@@ -38,6 +38,8 @@ export type AgentOutput =
   | { readonly t: "unlisten"; readonly local: Ipv4Addr; readonly port: number }
   /** Open a raw socket for IP protocol 4 on the node's address, then call `rawIpOpened` or `rawIpFailed`. */
   | { readonly t: "openRawIp" }
+  /** Open a raw socket for ICMP errors on the node's address, then call `rawIcmpOpened` or `rawIcmpFailed`. */
+  | { readonly t: "openRawIcmp" }
   /** Drive the agent's speaker from now on, with neighbours calling at this port; the one before, if there was one, has ended. */
   | { readonly t: "bgpStart"; readonly port: number }
   /** The speaker has been changed and may have something to say. */

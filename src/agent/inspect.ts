@@ -17,6 +17,7 @@ import { Bridge } from "../stack/bridge.ts";
 import type { NetDevice } from "../stack/net-device.ts";
 import type { NetStack } from "../stack/net-stack.ts";
 import type { Netns } from "../stack/netns.ts";
+import { IpipDevice } from "../tunnel/ipip.ts";
 import { VxlanDevice } from "../tunnel/vxlan.ts";
 import type { AgentState } from "./agent-messages.ts";
 
@@ -216,5 +217,6 @@ function linkRow(node: string, netns: Netns, dev: NetDevice): LinkRow {
     txErrors,
     txDropped,
     drops,
+    ...(dev instanceof IpipDevice ? { outerErrors: { ...dev.outerErrors } } : {}),
   };
 }

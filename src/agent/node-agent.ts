@@ -15,6 +15,7 @@ import { NetStack } from "../stack/net-stack.ts";
 import type { Netns } from "../stack/netns.ts";
 import { Cable, CablePort } from "../tunnel/cable.ts";
 import type { IpipCarrier, IpipReceiver } from "../tunnel/ipip-carrier.ts";
+import type { OuterErrorReceiver } from "../tunnel/outer-error.ts";
 import type { DatagramReceiver, Underlay } from "../tunnel/underlay.ts";
 import { Uplink } from "../tunnel/uplink.ts";
 import * as geneve from "../wire/geneve.ts";
@@ -116,6 +117,14 @@ export abstract class NodeAgent {
 
   /** There is no raw socket: why. */
   rawIpFailed(_message: string, _now: Instant): void {}
+
+  /** The raw socket that an `openRawIcmp` asked for is open. What it hears goes to what this returns. */
+  rawIcmpOpened(_now: Instant): OuterErrorReceiver {
+    throw new Error("nobody asked for ICMP");
+  }
+
+  /** There is no raw socket for ICMP: why. */
+  rawIcmpFailed(_message: string, _now: Instant): void {}
 
   /** What `bgpStart` is about; undefined: this node speaks no BGP. */
   get bgp(): AgentBgp | undefined {

@@ -138,6 +138,16 @@ export interface LinkRow {
   readonly txDropped: number;
   /** Drops at this device by reason name. */
   readonly drops: Readonly<Record<string, number>>;
+  /** Of an ipip device: ICMP errors that came about what it has sent to other nodes, by kind. */
+  readonly outerErrors?: OuterErrorCounts;
+}
+
+export interface OuterErrorCounts {
+  readonly fragNeeded: number;
+  readonly destUnreach: number;
+  readonly timeExceeded: number;
+  /** About no packet of the device. */
+  readonly foreign: number;
 }
 
 /** The nouns of `podloom get` and the row that each returns. */

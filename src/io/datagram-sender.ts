@@ -26,6 +26,8 @@ export interface DatagramSenderStats {
   txBytes: number;
   /** The kernel refused it: no route, too long, forbidden. */
   txErrors: number;
+  /** Of these, for its length (EMSGSIZE): a raw socket's packets are never fragmented by the kernel. */
+  txTooBig: number;
   /** The queue was full. */
   txQueueFull: number;
 }
@@ -69,13 +71,21 @@ export class DatagramSender {
   readonly #queuedPort = new Ring<number>(TX_QUEUE_MAX);
   readonly #queuedBy = new Ring<TxSocket>(TX_QUEUE_MAX);
   readonly #onTurn = (): void => this.#turn();
+  readonly #onTooBig: ((pkt: PacketBuffer, now: Instant) => void) | undefined;
   /** Packets that the kernel has not taken yet, over all sockets. */
   #inflight = 0;
   /** Sent since the last {@link #turn}, which comes only when the allowance is used up: never too much in one turn of the loop. */
   #sentThisTurn = 0;
   #turnArmed = false;
 
-  constructor(ctx: StackContext, clock: Clock, stats: DatagramSenderStats) {
+  /** @param onTooBig takes ownership of what the kernel refuses for its length; undefined: it is dropped as PKT_TOO_BIG */
+  constructor(
+    ctx: StackContext,
+    clock: Clock,
+    stats: DatagramSenderStats,
+    onTooBig?: (pkt: PacketBuffer, now: Instant) => void,
+  ) {
+    this.#onTooBig = onTooBig;
     this.#ctx = ctx;
     this.#clock = clock;
     this.#stats = stats;
@@ -157,7 +167,7 @@ export class DatagramSender {
     if (this.#queued.size > 0) this.#armTurn();
   }
 
-  /** What a send's callback ends in. Sends of one socket complete in their order. */
+  /** What a send's callback ends in. Sends of one socket complete in their order. @drops UNDERLAY_TX, PKT_TOO_BIG */
   sent(by: TxSocket, error: Error | null): void {
     const pkt = by.inflight.shift();
     if (pkt === undefined) return;
@@ -166,10 +176,19 @@ export class DatagramSender {
       this.#stats.txDatagrams++;
       this.#stats.txBytes += pkt.tail - pkt.head;
       this.#ctx.consume(pkt);
-    } else {
-      this.#stats.txErrors++;
-      this.#ctx.drop(pkt, DropReason.UNDERLAY_TX, this.#clock.now());
-    }
+    } else this.#refused(pkt, error);
     if (this.#queued.size > 0) this.#armTurn();
+  }
+
+  #refused(pkt: PacketBuffer, error: NodeJS.ErrnoException): void {
+    const now = this.#clock.now();
+    this.#stats.txErrors++;
+    if (error.code !== "EMSGSIZE") {
+      this.#ctx.drop(pkt, DropReason.UNDERLAY_TX, now);
+      return;
+    }
+    this.#stats.txTooBig++;
+    if (this.#onTooBig === undefined) this.#ctx.drop(pkt, DropReason.PKT_TOO_BIG, now);
+    else this.#onTooBig(pkt, now);
   }
 }

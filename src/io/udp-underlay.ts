@@ -54,6 +54,7 @@ export class UdpUnderlay implements Underlay, SegmentReceiver {
     txDatagrams: 0,
     txBytes: 0,
     txErrors: 0,
+    txTooBig: 0,
     txQueueFull: 0,
   };
   readonly #ctx: StackContext;

@@ -315,6 +315,9 @@ export class NodeDriver {
       case "openRawIp":
         this.#sockets.openRawIp();
         return;
+      case "openRawIcmp":
+        this.#sockets.openRawIcmp();
+        return;
       case "bgpStart":
         this.#sockets.startBgp(output.port);
         return;

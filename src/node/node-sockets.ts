@@ -5,6 +5,7 @@ import type { Instant } from "../base/time.ts";
 import type { Clock } from "../io/clock.ts";
 import type { CarrierMap } from "../io/host-address.ts";
 import { PodloomError } from "../io/podloom-error.ts";
+import type { RawIcmp } from "../io/raw-icmp.ts";
 import type { RawIp } from "../io/raw-ip.ts";
 import { UdpUnderlay } from "../io/udp-underlay.ts";
 import { NodeBgp } from "./node-bgp.ts";
@@ -29,6 +30,7 @@ export class NodeSockets {
   readonly #options: NodeSocketsOptions;
   readonly #underlays = new Map<string, UdpUnderlay>();
   #raw: RawIp | undefined;
+  #icmp: RawIcmp | undefined;
   #bgp: NodeBgp | undefined;
   /** Settles when every speaker that was told to stop has closed its sockets. */
   #bgpStopped: Promise<void> = Promise.resolve();
@@ -74,9 +76,24 @@ export class NodeSockets {
         change((_, now) => raw.attach(agent.rawIpOpened(raw, now)));
       })
       .catch((thrown: unknown) => {
-        if (!(thrown instanceof PodloomError)) throw thrown;
-        const { message, remedy } = thrown;
-        change((_, now) => agent.rawIpFailed(remedy === undefined ? message : `${message}. ${remedy}`, now));
+        const message = withRemedy(thrown);
+        change((_, now) => agent.rawIpFailed(message, now));
+      });
+  }
+
+  /** Opens a raw socket for ICMP errors, if this process may; the agent is told how that went. */
+  openRawIcmp(): void {
+    const { agent, carriers, clock, change, local } = this.#options;
+    import("../io/raw-icmp.ts")
+      .then(({ RawIcmp }) => {
+        if (this.#closed) return;
+        const icmp = RawIcmp.open({ local, carriers, clock });
+        this.#icmp = icmp;
+        change((_, now) => icmp.attach(agent.rawIcmpOpened(now)));
+      })
+      .catch((thrown: unknown) => {
+        const message = withRemedy(thrown);
+        change((_, now) => agent.rawIcmpFailed(message, now));
       });
   }
 
@@ -120,6 +137,7 @@ export class NodeSockets {
     await Promise.all([
       this.#bgpStopped,
       this.#raw?.close() ?? Promise.resolve(),
+      this.#icmp?.close() ?? Promise.resolve(),
       ...[...this.#underlays.values()].map((underlay) => underlay.close()),
     ]);
   }
@@ -129,6 +147,13 @@ export class NodeSockets {
     this.#options.onFailure(thrown);
     return thrown;
   }
+}
+
+/** What an agent is told of a socket that cannot be had. Rethrows what nobody expects. */
+function withRemedy(thrown: unknown): string {
+  if (!(thrown instanceof PodloomError)) throw thrown;
+  const { message, remedy } = thrown;
+  return remedy === undefined ? message : `${message}. ${remedy}`;
 }
 
 function keyOf(local: Ipv4Addr, port: number): string {

@@ -4,6 +4,7 @@ import type { Ring } from "../base/ring.ts";
 import type { Instant } from "../base/time.ts";
 import * as ethernet from "../wire/ethernet.ts";
 import { gsoNetworkLen } from "./gso.ts";
+import type { PathMtuTable } from "./ip/path-mtu.ts";
 import { macHigh, macLow } from "./mac-table.ts";
 import { type PacketBuffer, PacketType } from "./packet-buffer.ts";
 import type { StackContext } from "./stack-context.ts";
@@ -47,6 +48,8 @@ export interface DeviceHome extends LinkReceiver {
   readonly name: string;
   /** Reports a packet that a device cannot carry (`icmp_ndo_send`). */
   readonly icmp: IcmpReporter;
+  /** What it has learnt of the paths to other hosts, for packets of its own: those of a tunnel are. */
+  readonly pathMtus: PathMtuTable;
   /** Frames that wait until the stack runs: what {@link StackContext.netifRx} fills. */
   readonly backlog: Ring<PacketBuffer>;
   /** Removes a device for good: forgets it, then calls its {@link NetDevice.dispose}. */

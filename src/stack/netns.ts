@@ -9,6 +9,7 @@ import { type AddressSpec, type IfAddr, inSubnet, kernelRoutes } from "./address
 import { Fib, type RouteMatch } from "./fib.ts";
 import { IcmpLayer } from "./icmp.ts";
 import { Ipv4Layer } from "./ip/ipv4-layer.ts";
+import type { PathMtuTable } from "./ip/path-mtu.ts";
 import { Loopback } from "./loopback.ts";
 import { Arp } from "./neighbor/arp.ts";
 import { NeighTable } from "./neighbor/neigh-table.ts";
@@ -54,6 +55,10 @@ export class Netns implements LinkReceiver, DeviceHome {
     this.addDevice(this.lo);
     this.lo.up = true;
     this.addAddress(this.lo, { addr: ipv4("127.0.0.1"), len: 8, scope: "host" }, 0);
+  }
+
+  get pathMtus(): PathMtuTable {
+    return this.ip.pmtu;
   }
 
   /** Takes in what a device received, by protocol. Takes ownership. @drops VLAN_UNKNOWN, UNHANDLED_PROTO */

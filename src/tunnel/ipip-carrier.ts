@@ -22,4 +22,11 @@ export interface IpipCarrier {
 export interface IpipReceiver {
   /** Takes ownership. head..tail is the inner packet, unchecked; `src` the underlay address, `tos` of the outer header (0 if unknown). */
   receiveIpip(pkt: PacketBuffer, src: Ipv4Addr, tos: number, now: Instant): void;
+  /**
+   * The kernel has refused a packet that was sent to `dst`, being larger than the device there takes. Takes ownership; head..tail
+   * is the inner packet again.
+   *
+   * @param mtuBytes what the kernel knows of the path, in bytes with the outer header; 0: it was not asked, or does not know
+   */
+  outerTooBig(pkt: PacketBuffer, dst: Ipv4Addr, mtuBytes: number, now: Instant): void;
 }

@@ -12,8 +12,14 @@
 // The tunnel never touches the inner TTL: a hop is counted by who forwards. What is larger than the device's MTU was fragmented,
 // or refused, by the IP layer before it came here.
 //
-// Not implemented: outer fragmentation (what exceeds the underlay's MTU is the carrier's to refuse), a fixed remote or local
-// address, MPLS, keys of other tunnels.
+// ICMP errors about outer packets are `ipip_err`'s of a tunnel without a fixed remote: "fragmentation needed" teaches the path MTU
+// to that node, in the table of the namespace's own (Linux: exceptions of its routes, shared with everything else that it sends;
+// `ip route get` shows them). From then on `tnl_update_pmtu` answers don't-fragment packets that are larger, as it always has those
+// that are larger than the underlay. Others go on as they are: routers fragment them. All other errors are counted and no more,
+// for Linux lets them have effects (`err_count`) only where the remote is fixed.
+//
+// Not implemented: outer fragmentation (what exceeds the first device's MTU the kernel refuses, and it is dropped as PKT_TOO_BIG),
+// redirects, a fixed remote or local address, MPLS, keys of other tunnels.
 import { DropReason } from "../base/drop-reason.ts";
 import { IPV4_BROADCAST, type Ipv4Addr, isMulticast } from "../base/ipv4-addr.ts";
 import type { Instant } from "../base/time.ts";
@@ -25,7 +31,14 @@ import * as icmp from "../wire/icmp.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import * as udp from "../wire/udp.ts";
 import { completePacketChecksum } from "./checksum-completion.ts";
+import { FOU_PORT } from "./fou.ts";
 import type { IpipCarrier, IpipReceiver } from "./ipip-carrier.ts";
+import {
+  isFragNeeded,
+  type OuterError,
+  type OuterErrorReceiver,
+  type OuterErrorStats,
+} from "./outer-error.ts";
 
 /** Bytes that an ipip device adds: its MTU is the underlay's less these. */
 export const IPIP_OVERHEAD_BYTES = ipv4.HEADER_LEN;
@@ -52,7 +65,7 @@ const Ecn = { NOT_ECT: 0, ECT_1: 1, ECT_0: 2, CE: 3 } as const;
 const ECN_MASK = 3;
 
 /** `tunl0`. */
-export class IpipDevice extends NetDevice implements IpipReceiver {
+export class IpipDevice extends NetDevice implements IpipReceiver, OuterErrorReceiver {
   override readonly kind: DeviceKind = "ipip";
   override readonly medium = "ip";
   override noArp = true;
@@ -60,6 +73,8 @@ export class IpipDevice extends NetDevice implements IpipReceiver {
   readonly tos: number;
   readonly pmtudisc: boolean;
   readonly underlayMtuBytes: number;
+  /** ICMP errors that came about what it has sent. */
+  readonly outerErrors: OuterErrorStats = { fragNeeded: 0, destUnreach: 0, timeExceeded: 0, foreign: 0 };
   /** Whose packets are taken in: Calico's rule that protocol 4 comes from nodes only. Undefined: everybody's. */
   allowSource: ((src: Ipv4Addr) => boolean) | undefined = undefined;
   /** Next hops by the signed integer that a packet bears; 0 for what is no single host. So no address is made anew for a packet. */
@@ -115,6 +130,46 @@ export class IpipDevice extends NetDevice implements IpipReceiver {
   }
 
   /**
+   * `ipip_err`. Only what can be about a packet of this device is believed: to a node that it sends to, in the way that leads there.
+   *
+   * @rfc 2003#4.1 @rfc 1191#3
+   */
+  receiveOuterError(error: OuterError, now: Instant): void {
+    const carrier = this.#carrierFor(error.dst);
+    if (!this.up || carrier === undefined || !leftBy(carrier, error)) this.outerErrors.foreign++;
+    else if (isFragNeeded(error.type, error.code)) {
+      this.outerErrors.fragNeeded++;
+      this.#learnPathMtu(error.dst, error.mtuBytes, now);
+    } else if (error.type === icmp.Type.DEST_UNREACH) this.outerErrors.destUnreach++;
+    else this.outerErrors.timeExceeded++;
+  }
+
+  /**
+   * Linux's tunnel knows the MTU of the first device and refuses what is larger beforehand; we hear of it afterwards. So the sender of
+   * this very packet is told, too.
+   *
+   * @drops PKT_TOO_BIG
+   */
+  outerTooBig(pkt: PacketBuffer, dst: Ipv4Addr, mtuBytes: number, now: Instant): void {
+    const carrier = this.#carrierFor(dst);
+    if (mtuBytes > 0) this.#learnPathMtu(dst, mtuBytes, now);
+    if (carrier !== undefined && ipv4.dontFragment(pkt.view, pkt.head) && !this.#fits(pkt, dst, carrier, now))
+      return;
+    this.stats.txErrors++;
+    this.ctx.drop(pkt, DropReason.PKT_TOO_BIG, now);
+  }
+
+  #learnPathMtu(dst: Ipv4Addr, mtuBytes: number, now: Instant): void {
+    this.home?.pathMtus.learn(dst, mtuBytes, this.#pathMtu(dst, now), now);
+  }
+
+  /** Largest outer packet on the way to `dst`, in bytes (`dst_mtu`). */
+  #pathMtu(dst: Ipv4Addr, now: Instant): number {
+    const learnt = this.home === undefined ? 0 : this.home.pathMtus.lookup(dst, now);
+    return learnt === 0 || learnt > this.underlayMtuBytes ? this.underlayMtuBytes : learnt;
+  }
+
+  /**
    * `ip_tunnel_xmit`. l3 and l4 stay at the inner headers: the socket edge needs them to split a super-packet.
    *
    * @drops PKT_TOO_SMALL (no IPv4 packet), IP_OUTNOROUTES (no next hop, a group, or nothing leads to it), PKT_TOO_BIG (reported by ICMP)
@@ -136,13 +191,14 @@ export class IpipDevice extends NetDevice implements IpipReceiver {
       return;
     }
     const innerDf = ipv4.dontFragment(view, at);
-    if (innerDf && !this.#fits(pkt, carrier, now)) return;
+    if (innerDf && !this.#fits(pkt, dst, carrier, now)) return;
     const innerTos = ipv4.tos(view, at);
     const ttl = this.ttl === 0 ? ipv4.ttl(view, at) : this.ttl;
     const tos = encapsulateEcn(this.tos === TOS_INHERIT ? innerTos : this.tos, innerTos);
     this.stats.txPackets++;
     this.stats.txBytes += pkt.tail - at;
-    carrier.send(pkt, dst, ttl, tos, this.pmtudisc || innerDf, now);
+    const df = (this.pmtudisc || innerDf) && this.home?.pathMtus.mayDontFragment(dst, now) !== false;
+    carrier.send(pkt, dst, ttl, tos, df, now);
   }
 
   #hop(word: number): Ipv4Addr {
@@ -153,16 +209,22 @@ export class IpipDevice extends NetDevice implements IpipReceiver {
     return hop;
   }
 
-  /** Does a packet that must not be fragmented fit the underlay (`tnl_update_pmtu`)? If not, its sender is told, and it is dropped. */
-  #fits(pkt: PacketBuffer, carrier: IpipCarrier, now: Instant): boolean {
+  /** Does a packet that must not be fragmented fit the path (`tnl_update_pmtu`)? If not, its sender is told, and it is dropped. */
+  #fits(pkt: PacketBuffer, dst: Ipv4Addr, carrier: IpipCarrier, now: Instant): boolean {
     const overheadBytes = carrier.kind === "fou" ? FOU_OVERHEAD_BYTES : IPIP_OVERHEAD_BYTES;
-    const mtuBytes = this.underlayMtuBytes - overheadBytes;
+    const mtuBytes = this.#pathMtu(dst, now) - overheadBytes;
     if (networkBytes(pkt) <= mtuBytes) return true;
     this.stats.txErrors++;
     this.home?.icmp.send(icmp.Type.DEST_UNREACH, icmp.Unreach.FRAG_NEEDED, pkt, mtuBytes, now);
     this.ctx.drop(pkt, DropReason.PKT_TOO_BIG, now);
     return false;
   }
+}
+
+/** Could the packet that an error quotes have left by this carrier? */
+function leftBy(carrier: IpipCarrier, { protocol, dstPort }: OuterError): boolean {
+  if (carrier.kind === "proto4") return protocol === ipv4.Protocol.IPIP;
+  return protocol === ipv4.Protocol.UDP && dstPort === FOU_PORT;
 }
 
 /**

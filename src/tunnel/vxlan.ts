@@ -5,8 +5,13 @@
 //                                    ^ what the underlay takes and gives, as one UDP payload
 //
 // What the outer headers carry is the host kernel's business. So two rules of Linux cannot be kept: the inner ECN bits do not
-// reach the outer header, and an outer CE is not seen and not merged into the inner header (RFC 6040). Path MTU of the
-// underlay is not known here either; like Linux's, the device itself does not check its MTU: the IP layer and the bridge do.
+// reach the outer header, and an outer CE is not seen and not merged into the inner header (RFC 6040). Like Linux's, the device
+// itself does not check its MTU: the IP layer and the bridge do.
+//
+// The path MTU of the underlay is not looked at. Linux's outer header bears no don't-fragment, so routers fragment what is too long,
+// and `skb_tunnel_check_pmtu` answers senders behind a bridge port alone; where packets are routed to the device, as Flannel and
+// Calico do, it tells the node's own sockets and no pod. Here nobody is told. The host kernel's sockets do set don't-fragment, until a
+// router objects: from then on they fragment.
 //
 // Group policy (GBP) follows Linux to the letter: the policy id and its two flags travel in the packet's mark, and "don't
 // learn" is carried but does not keep a learning device from learning.

@@ -1,9 +1,8 @@
 // What Calico does not take, each with its message; and how two nodes agree on how IPIP leaves them, or say that they cannot.
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { NodeRow, PodRow } from "../../src/control/inspect.ts";
-import { apply, endpointOf, etcdctl, HAS_ETCDCTL, nodeBecomes } from "../support/calico-lab.ts";
+import { apply, endpointOf, etcdctl, HAS_ETCDCTL, MAY_RAW, nodeBecomes } from "../support/calico-lab.ts";
 import { eventually, Sandbox } from "../support/e2e-lab.ts";
 
 const lab = (more: string, pods = 1): string => `
@@ -133,10 +132,6 @@ describe("a lab that cannot be", () => {
     expect(box.processes()).toEqual([]);
   });
 });
-
-/** May a process open a raw socket here? */
-const MAY_RAW =
-  process.getuid?.() === 0 && spawnSync(process.execPath, ["-e", "require('koffi')"]).status === 0;
 
 describe("how IPIP leaves", () => {
   let box: Sandbox;

@@ -5,9 +5,12 @@ import { NetStack } from "../../src/stack/net-stack.ts";
 import { PacketPool } from "../../src/stack/packet-pool.ts";
 import { Cable, CablePort } from "../../src/tunnel/cable.ts";
 import { IpipDevice } from "../../src/tunnel/ipip.ts";
+import { parseOuterError } from "../../src/tunnel/outer-error.ts";
 import { Uplink } from "../../src/tunnel/uplink.ts";
 import * as geneve from "../../src/wire/geneve.ts";
+import * as icmp from "../../src/wire/icmp.ts";
 import { must } from "../support/host-router-host.ts";
+import { icmpMessage, ipPacket } from "../support/test-wire.ts";
 import { type FuzzTarget, type Reader, TAIL_BYTES } from "./harness.ts";
 import { frames, repairAt, repairPacket } from "./seeds.ts";
 
@@ -79,6 +82,16 @@ const cabled = frames.map((frame) => {
   return bytes;
 });
 
+/** A packet of ours as a router quotes it. */
+const outer = (protocol: number): Uint8Array =>
+  ipPacket({
+    src: LOCAL,
+    dst: PEER,
+    protocol,
+    df: true,
+    payload: Uint8Array.of(0x9c, 0x40, 0x15, 0xb3, 0, 8, 0, 0),
+  });
+
 export const tunnelTargets: readonly FuzzTarget[] = [
   {
     name: "cable receive",
@@ -95,5 +108,27 @@ export const tunnelTargets: readonly FuzzTarget[] = [
     create: host((one, bytes, end) =>
       one.tunl0.receiveIpip(packetOf(one, bytes, end), PEER, (bytes[1] ?? 0) & 3, one.now),
     ),
+  },
+  {
+    name: "ICMP error about an outer packet",
+    seeds: [
+      icmpMessage(icmp.Type.DEST_UNREACH, icmp.Unreach.FRAG_NEEDED, 1400, outer(4)),
+      icmpMessage(icmp.Type.DEST_UNREACH, icmp.Unreach.PORT, 0, outer(17)),
+      icmpMessage(icmp.Type.TIME_EXCEEDED, icmp.Exceeded.TTL, 0, outer(4)),
+    ],
+    repair: (bytes, end) => {
+      const view = new DataView(bytes.buffer);
+      if (end < icmp.HEADER_LEN) return;
+      icmp.emit(view, 0, end, icmp.type(view, 0), icmp.code(view, 0), icmp.rest(view, 0));
+    },
+    create: () => {
+      const { tunl0 } = new Host();
+      let now = 0;
+      return (bytes, end) => {
+        const error = parseOuterError(new DataView(bytes.buffer), 0, end);
+        if (error !== undefined) tunl0.receiveOuterError(error, now++);
+        return `${JSON.stringify(error ?? null)} ${tunl0.home?.pathMtus.size}`;
+      };
+    },
   },
 ];

@@ -45,7 +45,7 @@ class RawCarrier implements IpipCarrier {
     this.local = port.local;
   }
 
-  attach(receiver: IpipReceiver): void {
+  attach(receiver: Pick<IpipReceiver, "receiveIpip">): void {
     this.#port.receiver = { receive: (pkt, src, _, now) => receiver.receiveIpip(pkt, src, 0, now) };
   }
 

@@ -13,6 +13,10 @@ export const HAS_ETCDCTL =
   spawnSync("etcdctl", ["version"], { env: { ...process.env, ETCDCTL_API: "3" } }).error === undefined;
 export const HAS_ETCD = spawnSync("etcd", ["--version"]).error === undefined;
 
+/** May a process open a raw socket here? */
+export const MAY_RAW =
+  process.getuid?.() === 0 && spawnSync(process.execPath, ["-e", "require('koffi')"]).status === 0;
+
 export function example(name: string): string {
   return fileURLToPath(new URL(`../../examples/${name}.yaml`, import.meta.url));
 }

@@ -4,6 +4,7 @@ import type { Instant } from "../../src/base/time.ts";
 import { type DeviceKind, NetDevice } from "../../src/stack/net-device.ts";
 import type { PacketBuffer } from "../../src/stack/packet-buffer.ts";
 import * as ethernet from "../../src/wire/ethernet.ts";
+import * as icmp from "../../src/wire/icmp.ts";
 import * as ipv4 from "../../src/wire/ipv4.ts";
 
 export class TestWire extends NetDevice {
@@ -77,5 +78,18 @@ export function ipPacket(spec: IpSpec): Uint8Array<ArrayBuffer> {
   bytes.set(options, ipv4.HEADER_LEN);
   bytes.set(payload, headerBytes);
   ipv4.updateChecksum(view, 0);
+  return bytes;
+}
+
+/** An ICMP message as bytes, checksum right: what follows its header is `quoted`. */
+export function icmpMessage(
+  type: number,
+  code: number,
+  rest: number,
+  quoted: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(icmp.HEADER_LEN + quoted.length);
+  bytes.set(quoted, icmp.HEADER_LEN);
+  icmp.emit(new DataView(bytes.buffer), 0, bytes.length, type, code, rest);
   return bytes;
 }

@@ -2,6 +2,10 @@
 //
 //     emulated: pod 10.244.1.2 ── host ══ sockets in "home", 10.99.7.2 ══ veth ══ "far", 10.99.7.3 ══ its device ── …
 //
+// With a router in between, that is a Linux kernel as well, with a link of a smaller MTU behind it:
+//
+//     "home", 10.99.7.2 ══ veth ══ "mid", 10.99.9.1 ══ narrow veth ══ "far", 10.99.7.3
+//
 // The far end of the tunnel is the kernel's own device; where the kernel was built without it, a program on a TUN or TAP device.
 import type { ChildProcess } from "node:child_process";
 import { execFileSync } from "node:child_process";
@@ -22,6 +26,7 @@ import { Namespaces, namespacesUnavailable } from "./network-namespace.ts";
 export const HOME = "10.99.7.2";
 export const FAR = "10.99.7.3";
 export const POD = "10.244.1.2";
+export const ROUTER = "10.99.9.1";
 
 /** Why a kernel device of this type cannot be made here, or undefined. @param words what `ip link add NAME` is told */
 export function kernelLacks(words: string): string | undefined {
@@ -69,14 +74,17 @@ export class TunnelLab {
   /** Called after the stack ran. */
   afterRun: () => void = () => {};
 
-  constructor() {
+  /** @param narrowMtuBytes there is a router in between, with a link of this MTU behind it */
+  constructor(narrowMtuBytes?: number) {
     this.home = this.spaces.add("home");
     this.far = this.spaces.add("far");
-    this.spaces.link(this.home, "eth1", `${HOME}/24`, this.far, "eth1", `${FAR}/24`);
+    if (narrowMtuBytes === undefined)
+      this.spaces.link(this.home, "eth1", `${HOME}/24`, this.far, "eth1", `${FAR}/24`);
+    else this.#joinByRouter(narrowMtuBytes);
     for (const name of [this.home, this.far]) {
       // Otherwise the host leaves outer checksums to a network card that is not there, and tshark complains of them.
       this.spaces.exec(name, "ethtool -K eth1 tx-checksum-ip-generic off");
-      this.spaces.exec(name, "ip link set eth1 mtu 1600");
+      this.spaces.exec(name, `ip link set eth1 mtu ${name === this.home ? 1600 : (narrowMtuBytes ?? 1600)}`);
     }
     this.spaces.exec(this.far, "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0");
     this.#leave = enterNamespace(this.home);
@@ -93,6 +101,25 @@ export class TunnelLab {
     must(this.pod.addAddress(eth0, { addr: ipv4(POD), len: 24 }, 0));
     must(this.pod.addRoute({ dst: prefix("0.0.0.0/0"), via: ipv4("10.244.1.1"), dev: eth0 }, 0));
     this.#tick = setInterval(() => this.#run(), 5);
+  }
+
+  #joinByRouter(mtuBytes: number): void {
+    const { spaces, home, far } = this;
+    const mid = spaces.add("mid");
+    spaces.link(home, "eth1", `${HOME}/32`, mid, "wide", `${ROUTER}/32`);
+    spaces.link(mid, "narrow", `${ROUTER}/32`, far, "eth1", `${FAR}/32`);
+    for (const [name, dev, peer] of [
+      [mid, "wide", HOME],
+      [mid, "narrow", FAR],
+      [home, "eth1", ROUTER],
+      [far, "eth1", ROUTER],
+    ] as const)
+      spaces.exec(name, `ip route add ${peer} dev ${dev}`);
+    spaces.exec(home, `ip route add ${FAR} via ${ROUTER}`);
+    spaces.exec(far, `ip route add ${HOME} via ${ROUTER}`);
+    spaces.exec(mid, "ip link set wide mtu 1600");
+    spaces.exec(mid, `ip link set narrow mtu ${mtuBytes}`);
+    spaces.exec(mid, "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0");
   }
 
   readonly wake = (): void => {

@@ -15,8 +15,9 @@ import type { InspectNoun, InspectRows } from "../../control/inspect.ts";
 import { ConnIds } from "../../routing/bgp/session/peer-messages.ts";
 import type { SpeakerOutput } from "../../routing/bgp/speaker/speaker-messages.ts";
 import type { Netns } from "../../stack/netns.ts";
-import { FOU_PORT, Fou } from "../../tunnel/fou.ts";
+import { FOU_PORT } from "../../tunnel/fou.ts";
 import type { IpipCarrier, IpipReceiver } from "../../tunnel/ipip-carrier.ts";
+import type { OuterErrorReceiver } from "../../tunnel/outer-error.ts";
 import type { DatagramReceiver, Underlay } from "../../tunnel/underlay.ts";
 import type { AgentState, NodeAgentDeps, PodSpec } from "../agent-messages.ts";
 import { type AgentBgp, CABLE_PORT, NodeAgent, type NodeBasics } from "../node-agent.ts";
@@ -30,6 +31,7 @@ import { CniPlugin } from "./cni-plugin.ts";
 import { type CalicoVersion, Felix } from "./felix/felix.ts";
 import { attributeAt, type TunnelKind } from "./felix/tunnel-addresses.ts";
 import { chooses, ipamPools, reservedCidrs } from "./ipam-pools.ts";
+import { type IpipChoice, IpipWays } from "./ipip-ways.ts";
 import { OwnNodeWriter } from "./own-node-writer.ts";
 import { TunnelHolder } from "./tunnel-holder.ts";
 
@@ -43,9 +45,6 @@ const BEEN_HERE = "var/lib/calico/nodename";
 /** What the CNI plugin answers, and why. */
 const NOT_READY =
   "Calico is currently not ready to process requests: ClusterInformation says datastoreReady: false";
-
-/** How IPIP leaves the node. `auto`: as protocol 4 where the process may, and in UDP. */
-export type IpipChoice = "auto" | "proto4" | "fou";
 
 export interface CalicoAgentConfig extends NodeBasics {
   readonly version: CalicoVersion;
@@ -76,10 +75,8 @@ export class CalicoAgent extends NodeAgent {
   readonly #labels = new Map<string, Labels>();
   readonly #cniBridge: CniBridge;
   readonly #bootstrap: Bootstrap;
+  readonly #ipipWays: IpipWays;
   #bgpPort: number | undefined;
-  /** Is it known whether the process may send IP protocol 4, and is FOU's port open? */
-  #rawAnswered = false;
-  #fouOpen = false;
   #toldReachable = -1;
   /** The store has said something that has not been acted on: events that come together are acted on together. */
   #heard = false;
@@ -142,6 +139,13 @@ export class CalicoAgent extends NodeAgent {
     this.#cniBridge = new CniBridge(this.#cni, { request, submit });
     this.#ownNode = new OwnNodeWriter({ submit, log });
     this.#bootstrap = new Bootstrap({ rng: deps.rng, submit, log });
+    this.#ipipWays = new IpipWays({
+      choice: config.ipipCarrier,
+      underlay: config.underlay,
+      ctx: this.stack,
+      felix: this.#felix,
+      log: (level, message) => this.log(level, "ipip", message),
+    });
     this.#tunnels = (["ipip", "vxlan"] as const).map((kind) => this.#tunnelHolder(kind, log));
   }
 
@@ -152,7 +156,7 @@ export class CalicoAgent extends NodeAgent {
   override start(now: Instant): void {
     super.start(now);
     this.emit({ t: "putFile", path: BEEN_HERE, text: `${this.#config.name}\n` });
-    const { underlay, ipipCarrier, gateway } = this.#config;
+    const { underlay, gateway } = this.#config;
     const { host, uplink } = this;
     host.addRoute(
       { dst: ZEROCONF, dev: uplink, scope: "link", metric: ZEROCONF_METRIC + uplink.ifindex },
@@ -164,8 +168,7 @@ export class CalicoAgent extends NodeAgent {
         this.log("error", "gateway", `no default route by ${formatIpv4(gateway)}: ${added.error}`);
     }
     this.emit({ t: "listen", local: underlay, port: CABLE_PORT });
-    if (ipipCarrier !== "proto4") this.emit({ t: "listen", local: underlay, port: FOU_PORT });
-    if (ipipCarrier !== "fou") this.emit({ t: "openRawIp" });
+    for (const asked of this.#ipipWays.sockets()) this.emit(asked);
     this.#cni.restore(now);
     this.#store.start(now);
     this.#advance(now);
@@ -200,9 +203,8 @@ export class CalicoAgent extends NodeAgent {
       return this.plugCable(this.uplink, this.#config.segment, underlay);
     }
     if (port === FOU_PORT) {
-      const fou = new Fou(this.stack, underlay, this.#felix.ipip);
-      this.#fouOpen = true;
-      this.#ipipOpened(fou, now);
+      const fou = this.#ipipWays.fouOpened(underlay);
+      this.#advance(now);
       return fou;
     }
     const receiver = this.#felix.vxlanOpened(underlay, now);
@@ -215,19 +217,22 @@ export class CalicoAgent extends NodeAgent {
   }
 
   override rawIpOpened(carrier: IpipCarrier, now: Instant): IpipReceiver {
-    this.#rawAnswered = true;
-    this.#ipipOpened(carrier, now);
+    this.#ipipWays.rawOpened(carrier);
+    this.#advance(now);
     return this.#felix.ipip;
   }
 
   override rawIpFailed(message: string, now: Instant): void {
-    this.#rawAnswered = true;
-    if (this.#config.ipipCarrier === "proto4") this.exit(5, message);
-    else {
-      this.log("info", "ipip", `IPIP goes in UDP (FOU, port ${FOU_PORT}): ${message}`);
-      this.#settleIpip();
-      this.#advance(now);
-    }
+    if (this.#ipipWays.rawFailed(message)) this.#advance(now);
+    else this.exit(5, message);
+  }
+
+  override rawIcmpOpened(): OuterErrorReceiver {
+    return this.#felix.ipip;
+  }
+
+  override rawIcmpFailed(message: string): void {
+    this.#ipipWays.icmpFailed(message);
   }
 
   override bgpFailed(message: string): void {
@@ -460,17 +465,15 @@ export class CalicoAgent extends NodeAgent {
   }
 
   #tellOwnNode(now: Instant): void {
-    const { name, underlay, segment, ipipCarrier } = this.#config;
+    const { name, underlay, segment } = this.#config;
     const [ipip, vxlan] = this.#tunnels as readonly [TunnelHolder, TunnelHolder];
-    const ways = this.#felix.ipip.ways();
     this.#ownNode.setFacts({
       name,
       addr: underlay,
       len: segment.len,
       ipipTunnelAddr: ipip.addr,
       vxlanTunnelAddr: vxlan.addr,
-      // Before the sockets are open nobody knows.
-      ipipCarriers: ways.length === 0 || (ipipCarrier === "auto" && !this.#rawAnswered) ? undefined : ways,
+      ipipCarriers: this.#ipipWays.carriers(),
     });
     this.#ownNode.work(now);
   }
@@ -512,18 +515,6 @@ export class CalicoAgent extends NodeAgent {
 
   #deletedText(): string {
     return `Node ${this.#config.name} was deleted from the store; start the node again to have it back`;
-  }
-
-  #ipipOpened(carrier: IpipCarrier, now: Instant): void {
-    this.#felix.ipipOpened(carrier);
-    this.#settleIpip();
-    this.#advance(now);
-  }
-
-  #settleIpip(): void {
-    const { ipipCarrier } = this.#config;
-    if ((ipipCarrier === "proto4" || this.#fouOpen) && (ipipCarrier === "fou" || this.#rawAnswered))
-      this.#felix.ipip.settle();
   }
 
   #tunnelHolder(

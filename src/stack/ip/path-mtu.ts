@@ -38,14 +38,14 @@ export class PathMtuTable {
   }
 
   /**
-   * Takes a router's word for it.
+   * Takes a router's word for it (`__ip_rt_update_pmtu`): while an entry is locked, nobody's.
    *
    * @param mtuBytes next-hop MTU of the frag-needed message; 0 from routers older than RFC 1191
    * @param oldBytes what we would use now: larger news are ignored
    * @returns is it believed? @rfc 1191#3
    */
   learn(dst: Ipv4Addr, mtuBytes: number, oldBytes: number, now: Instant): boolean {
-    if (mtuBytes > oldBytes) return false;
+    if (mtuBytes > oldBytes || !this.mayDontFragment(dst, now)) return false;
     const locked = mtuBytes < MIN_PMTU_BYTES;
     const believed = locked ? Math.min(oldBytes, MIN_PMTU_BYTES) : mtuBytes;
     const key = dst | 0;

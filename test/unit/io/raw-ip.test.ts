@@ -28,10 +28,17 @@ interface Arrival {
   readonly tos: number;
 }
 
+interface Refusal {
+  readonly bytes: Uint8Array;
+  readonly dst: Ipv4Addr;
+  readonly mtuBytes: number;
+}
+
 class Side implements IpipReceiver {
   readonly stack = new NetStack({ rng: new SeededRng(1), pool: new PacketPool(8192, true) });
   readonly arrivals: Arrival[] = [];
   readonly local: Ipv4Addr;
+  readonly refused: Refusal[] = [];
   wakes = 0;
   carrier!: IpipCarrier;
   edge!: RawIp | UdpUnderlay;
@@ -42,6 +49,11 @@ class Side implements IpipReceiver {
 
   receiveIpip(pkt: Parameters<IpipReceiver["receiveIpip"]>[0], src: Ipv4Addr, tos: number): void {
     this.arrivals.push({ bytes: bytesIn(pkt), src, tos });
+    this.stack.consume(pkt);
+  }
+
+  outerTooBig(pkt: Parameters<IpipReceiver["outerTooBig"]>[0], dst: Ipv4Addr, mtuBytes: number): void {
+    this.refused.push({ bytes: bytesIn(pkt), dst, mtuBytes });
     this.stack.consume(pkt);
   }
 

@@ -162,12 +162,21 @@ test("what the queue cannot hold is dropped with UNDERLAY_TX", async () => {
 });
 
 test("what the kernel refuses is dropped with UNDERLAY_TX and counted", async () => {
-  const a = await open(A);
-  const pkt = a.packet(new Uint8Array(65_535));
-  a.underlay.send(pkt, B, 9, 0, 0);
+  const local = ipv4("127.211.7.2");
+  const a = await open(local, { carriers: new CarrierMap(local, "host") });
+  // From a loopback address nothing leads off the machine.
+  a.underlay.send(a.packet(new Uint8Array(8)), ipv4("203.0.113.9"), 9, 0, 0);
   await until(() => a.underlay.pending === 0);
-  expect(a.underlay.stats).toMatchObject({ txErrors: 1, txDatagrams: 0 });
-  expect(a.stack.drops.get(DropReason.UNDERLAY_TX)).toBe(1);
+  expect(a.underlay.stats).toMatchObject({ txErrors: 1, txTooBig: 0, txDatagrams: 0 });
+  expect(a.stack.drops.entries()).toEqual([["UNDERLAY_TX", 1]]);
+});
+
+test("what it refuses for its length, with PKT_TOO_BIG", async () => {
+  const a = await open(A);
+  a.underlay.send(a.packet(new Uint8Array(65_535)), B, 9, 0, 0);
+  await until(() => a.underlay.pending === 0);
+  expect(a.underlay.stats).toMatchObject({ txErrors: 1, txTooBig: 1, txDatagrams: 0 });
+  expect(a.stack.drops.entries()).toEqual([["PKT_TOO_BIG", 1]]);
 });
 
 test("a peer whose carrier address belongs to another peer is not sent to", async () => {

@@ -3,19 +3,23 @@ import { DropReason } from "../../../src/base/drop-reason.ts";
 import { type Ipv4Addr, ipv4, prefix } from "../../../src/base/ipv4-addr.ts";
 import { mac } from "../../../src/base/mac-addr.ts";
 import { SeededRng } from "../../../src/base/rng.ts";
+import { SEC_US } from "../../../src/base/time.ts";
 import { segment } from "../../../src/stack/gso.ts";
+import type { NetDevice } from "../../../src/stack/net-device.ts";
 import { NetStack } from "../../../src/stack/net-stack.ts";
 import type { Netns } from "../../../src/stack/netns.ts";
 import type { PacketBuffer } from "../../../src/stack/packet-buffer.ts";
 import { PacketPool } from "../../../src/stack/packet-pool.ts";
 import { vethPair } from "../../../src/stack/veth.ts";
+import { FOU_PORT } from "../../../src/tunnel/fou.ts";
 import { IpipDevice, type IpipOptions } from "../../../src/tunnel/ipip.ts";
 import type { IpipCarrier, IpipCarrierKind } from "../../../src/tunnel/ipip-carrier.ts";
+import type { OuterError } from "../../../src/tunnel/outer-error.ts";
 import * as icmp from "../../../src/wire/icmp.ts";
 import * as wire from "../../../src/wire/ipv4.ts";
 import { bytesIn, packetOf } from "../../support/frames.ts";
 import { must } from "../../support/host-router-host.ts";
-import { ipPacket } from "../../support/test-wire.ts";
+import { icmpMessage, ipPacket } from "../../support/test-wire.ts";
 
 const pool = new PacketPool(500, true);
 afterEach(() => expect(pool.outstanding).toBe(0));
@@ -276,6 +280,166 @@ describe("what is too large", () => {
     expect(one.sent.slice(1).map(({ bytes }) => bytes.length)).toEqual([...Array<number>(6).fill(1480), 316]);
     from.close();
     to.close();
+    close();
+  });
+});
+
+describe("ICMP errors about outer packets", () => {
+  const about = (n: number, dst: Ipv4Addr, over: Partial<OuterError> = {}): OuterError => ({
+    type: icmp.Type.DEST_UNREACH,
+    code: icmp.Unreach.FRAG_NEEDED,
+    mtuBytes: 1400,
+    src: nodeIp(n),
+    dst,
+    protocol: wire.Protocol.IPIP,
+    dstPort: 0,
+    ...over,
+  });
+
+  /** Pings from node 1's pod with don't-fragment. @returns the MTU that it is told; 0: an answer came */
+  function ask({ one, run }: ReturnType<typeof lab>, bytes: number, now = 0): number | undefined {
+    const ping = one.pod.icmp.openEcho();
+    ping.sendEcho(podIp(2), 1, new Uint8Array(bytes - 28), { df: true }, now);
+    run(now);
+    const mtu = ping.recv() === undefined ? ping.recvError()?.mtu : 0;
+    ping.close();
+    return mtu;
+  }
+
+  const FOU = { protocol: wire.Protocol.UDP, dstPort: FOU_PORT };
+  test.each([
+    ["proto4", {}, 1380],
+    ["fou", FOU, 1372],
+  ] as const)(
+    "over %s, the path MTU less the overhead is what pods are told, for ten minutes",
+    (kind, over, mtu) => {
+      const two = lab({ kind });
+      const { one } = two;
+      expect(ask(two, 1472)).toBe(0);
+      one.tunl0.receiveOuterError(about(1, nodeIp(2), over), SEC_US);
+      expect(one.tunl0.outerErrors).toEqual({ fragNeeded: 1, destUnreach: 0, timeExceeded: 0, foreign: 0 });
+      expect(ask(two, mtu + 1, 2 * SEC_US)).toBe(mtu);
+      expect(ask(two, mtu, 2 * SEC_US)).toBe(0);
+      // The pod remembers it, too, and from a later moment on.
+      one.pod.ip.pmtu.clear();
+      expect(ask(two, mtu + 1, 600 * SEC_US)).toBe(mtu);
+      one.pod.ip.pmtu.clear();
+      expect(ask(two, mtu + 1, 602 * SEC_US)).toBe(0);
+      two.close();
+    },
+  );
+
+  test("without don't-fragment nothing changes", () => {
+    const { one, close } = lab();
+    one.tunl0.receiveOuterError(about(1, nodeIp(2)), 0);
+    fromPod(one, ipPacket({ src: podIp(1), dst: podIp(2), protocol: 253, payload: new Uint8Array(1460) }));
+    expect(one.sent[0]).toMatchObject({ df: false });
+    expect(one.sent[0]?.bytes.length).toBe(1480);
+    close();
+  });
+
+  test.each([0, 68, 551])(
+    "a router that asks for %i bytes gets 552 without don't-fragment outside",
+    (mtuBytes) => {
+      const two = lab();
+      two.one.tunl0.receiveOuterError(about(1, nodeIp(2), { mtuBytes }), 0);
+      expect(ask(two, 533)).toBe(532);
+      expect(ask(two, 532)).toBe(0);
+      expect(two.one.sent.map(({ df }) => df)).toEqual([false]);
+      two.close();
+    },
+  );
+
+  test("a larger path MTU is no news", () => {
+    const two = lab();
+    const { one } = two;
+    one.tunl0.receiveOuterError(about(1, nodeIp(2), { mtuBytes: 1300 }), 0);
+    one.tunl0.receiveOuterError(about(1, nodeIp(2), { mtuBytes: 1301 }), 0);
+    one.tunl0.receiveOuterError(about(1, nodeIp(2), { mtuBytes: 9000 }), 0);
+    expect(one.host.ip.pmtu.lookup(nodeIp(2), 0)).toBe(1300);
+    expect(ask(two, 1281)).toBe(1280);
+    two.close();
+  });
+
+  test("it is the namespace's path MTU: what an emulated router says on the node's own segment counts as well", () => {
+    const two = lab();
+    const { host } = two.one;
+    must(host.addAddress(host.lo, { addr: nodeIp(1), len: 32 }, 0));
+    must(host.addRoute({ dst: { addr: nodeIp(0), len: 24 }, dev: host.device("cali0") as NetDevice }, 0));
+    const quoted = ipPacket({
+      src: nodeIp(1),
+      dst: nodeIp(2),
+      protocol: 4,
+      df: true,
+      payload: new Uint8Array(8),
+    });
+    const payload = icmpMessage(icmp.Type.DEST_UNREACH, icmp.Unreach.FRAG_NEEDED, 1400, quoted);
+    fromPod(two.one, ipPacket({ src: nodeIp(9), dst: nodeIp(1), protocol: 1, payload }));
+    expect(ask(two, 1381)).toBe(1380);
+    two.close();
+  });
+
+  const forged: [name: string, kind: IpipCarrierKind, dst: Ipv4Addr, over: Partial<OuterError>][] = [
+    ["to who is no node", "proto4", ipv4("203.0.113.9"), {}],
+    ["of UDP, where packets go as protocol 4", "proto4", nodeIp(2), FOU],
+    ["of protocol 4, where packets go in UDP", "fou", nodeIp(2), {}],
+    ["to another port", "fou", nodeIp(2), { protocol: wire.Protocol.UDP, dstPort: 4789 }],
+    ["of TCP", "proto4", nodeIp(2), { protocol: 6 }],
+  ];
+  test.each(forged)("about a packet %s does nothing", (_name, kind, dst, over) => {
+    const two = lab({ kind });
+    two.one.tunl0.receiveOuterError(about(1, dst, over), 0);
+    expect(two.one.tunl0.outerErrors).toEqual({ fragNeeded: 0, destUnreach: 0, timeExceeded: 0, foreign: 1 });
+    expect(two.one.host.ip.pmtu.size).toBe(0);
+    expect(ask(two, 1472)).toBe(0);
+    two.close();
+  });
+
+  test("all others are counted and no more: there is no fixed remote", () => {
+    const two = lab();
+    const { tunl0 } = two.one;
+    for (const code of [0, 1, 2, 3, 13]) tunl0.receiveOuterError(about(1, nodeIp(2), { code }), 0);
+    tunl0.receiveOuterError(about(1, nodeIp(2), { type: icmp.Type.TIME_EXCEEDED, code: 0 }), 0);
+    expect(tunl0.outerErrors).toEqual({ fragNeeded: 0, destUnreach: 5, timeExceeded: 1, foreign: 0 });
+    expect(ask(two, 1480)).toBe(0);
+    two.one.host.setLink(tunl0, false, 0);
+    tunl0.receiveOuterError(about(1, nodeIp(2)), 0);
+    expect(tunl0.outerErrors.foreign).toBe(1);
+    two.close();
+  });
+});
+
+describe("what the kernel refuses for its length", () => {
+  const inner = (df: boolean) =>
+    ipPacket({ src: podIp(1), dst: podIp(2), protocol: 253, df, payload: new Uint8Array(1400) });
+
+  test.each([
+    ["its sender is told at once what the kernel said", true, 1300, 1280],
+    ["without don't-fragment nobody is told", false, 0, undefined],
+    ["when the kernel said nothing, it is dropped by name", true, 0, undefined],
+  ] as const)("%s", (_name, df, kernelBytes, mtu) => {
+    const { one, close } = lab();
+    const told: (number | undefined)[] = [];
+    one.host.icmp.send = (type, code, _pkt, info) => {
+      expect([type, code]).toEqual([icmp.Type.DEST_UNREACH, icmp.Unreach.FRAG_NEEDED]);
+      told.push(info);
+    };
+    const pkt = packetOf(pool, inner(df));
+    pkt.l3 = pkt.head;
+    pkt.dev = one.tunl0;
+    one.tunl0.outerTooBig(pkt, nodeIp(2), kernelBytes, 0);
+    expect(told).toEqual(mtu === undefined ? [] : [mtu]);
+    expect(one.tunl0.drops.get(DropReason.PKT_TOO_BIG)).toBe(1);
+    expect(one.tunl0.stats.txErrors).toBe(1);
+    expect(one.host.ip.pmtu.lookup(nodeIp(2), 1)).toBe(kernelBytes);
+    close();
+  });
+
+  test("a device that is gone by then releases it", () => {
+    const { one, close } = lab();
+    one.host.delDevice(one.tunl0, 0);
+    one.tunl0.outerTooBig(packetOf(pool, inner(true)), nodeIp(2), 1300, 0);
+    expect(one.stack.drops.entries()).toEqual([["PKT_TOO_BIG", 1]]);
     close();
   });
 });

@@ -10,6 +10,7 @@ import type { Netns } from "../../../stack/netns.ts";
 import type { PacketBuffer } from "../../../stack/packet-buffer.ts";
 import { FOU_OVERHEAD_BYTES, IPIP_OVERHEAD_BYTES, IpipDevice } from "../../../tunnel/ipip.ts";
 import type { IpipCarrier, IpipCarrierKind, IpipReceiver } from "../../../tunnel/ipip-carrier.ts";
+import type { OuterError, OuterErrorReceiver } from "../../../tunnel/outer-error.ts";
 
 const IPIP_DEVICE = "tunl0";
 
@@ -27,7 +28,7 @@ interface Peer {
   readonly carriers: readonly string[];
 }
 
-export class IpipManager implements IpipReceiver {
+export class IpipManager implements IpipReceiver, OuterErrorReceiver {
   readonly #options: IpipManagerOptions;
   readonly #ways = new Map<IpipCarrierKind, IpipCarrier>();
   readonly #peers = new Map<string, Peer>();
@@ -132,6 +133,16 @@ export class IpipManager implements IpipReceiver {
   receiveIpip(pkt: PacketBuffer, src: Ipv4Addr, tos: number, now: Instant): void {
     if (this.#device === undefined) this.#options.stack.drop(pkt, DropReason.NO_SOCKET, now);
     else this.#device.receiveIpip(pkt, src, tos, now);
+  }
+
+  /** @drops NO_SOCKET without a device, and what the device drops */
+  outerTooBig(pkt: PacketBuffer, dst: Ipv4Addr, mtuBytes: number, now: Instant): void {
+    if (this.#device === undefined) this.#options.stack.drop(pkt, DropReason.NO_SOCKET, now);
+    else this.#device.outerTooBig(pkt, dst, mtuBytes, now);
+  }
+
+  receiveOuterError(error: OuterError, now: Instant): void {
+    this.#device?.receiveOuterError(error, now);
   }
 
   /** Protocol 4 where both can, for that is what a kernel takes. */
