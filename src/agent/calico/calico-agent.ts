@@ -1,15 +1,13 @@
 // A Calico node: what calico-node and its CNI plugin do, in one engine. The store's updates go to Felix and to BIRD; tunnel addresses,
 // the node's own resource and pods are seen to; what all of them ask for goes out by poll. Specs on Calico §1 to §3.
-import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix, prefix } from "../../base/ipv4-addr.ts";
+import { formatIpv4, formatPrefix, type Ipv4Addr, prefix } from "../../base/ipv4-addr.ts";
 import { formatMac } from "../../base/mac-addr.ts";
 import { err } from "../../base/result.ts";
 import { type Instant, NEVER } from "../../base/time.ts";
 import type { CalicoUpdate } from "../../control/calico/calico-updates.ts";
-import type { IpamBlock } from "../../control/calico/ipam/ipam-block.ts";
 import type { IpamAnswer, IpamRequest } from "../../control/calico/ipam/ipam-messages.ts";
 import type { ResourceOutcome, ResourceRequest } from "../../control/calico/resource-messages.ts";
 import type { NodeResource } from "../../control/calico/resources.ts";
-import type { Labels } from "../../control/calico/selector.ts";
 import type { StoreEvent } from "../../control/datastore/messages.ts";
 import type { InspectNoun, InspectRows } from "../../control/inspect.ts";
 import { ConnIds } from "../../routing/bgp/session/peer-messages.ts";
@@ -29,11 +27,10 @@ import { CalicoStore, type CalicoStoreOutput } from "./calico-store.ts";
 import { CniBridge, type CniEffect } from "./cni-bridge.ts";
 import { CniPlugin } from "./cni-plugin.ts";
 import { type CalicoVersion, Felix } from "./felix/felix.ts";
-import { attributeAt, type TunnelKind } from "./felix/tunnel-addresses.ts";
-import { chooses, ipamPools, reservedCidrs } from "./ipam-pools.ts";
+import { chooses, IpamView } from "./ipam-view.ts";
 import { type IpipChoice, IpipWays } from "./ipip-ways.ts";
 import { OwnNodeWriter } from "./own-node-writer.ts";
-import { TunnelHolder } from "./tunnel-holder.ts";
+import { TunnelHolders } from "./tunnel-holders.ts";
 
 /** What CentOS puts on each interface; the pods' gateway lies in it, and so the node answers for that. */
 const ZEROCONF = prefix("169.254.0.0/16");
@@ -67,12 +64,8 @@ export class CalicoAgent extends NodeAgent {
   readonly #bird: BirdManager;
   readonly #cni: CniPlugin;
   readonly #ownNode: OwnNodeWriter;
-  readonly #tunnels: readonly TunnelHolder[];
-  readonly #blocks = new Map<string, IpamBlock>();
-  /** Of each IPReservation, what it keeps from being given away. */
-  readonly #reservations = new Map<string, readonly Prefix[]>();
-  /** Labels of all nodes, which selectors of pools ask about. */
-  readonly #labels = new Map<string, Labels>();
+  readonly #tunnels: TunnelHolders;
+  readonly #ipam = new IpamView(() => this.#felix.pools);
   readonly #cniBridge: CniBridge;
   readonly #bootstrap: Bootstrap;
   readonly #ipipWays: IpipWays;
@@ -91,13 +84,8 @@ export class CalicoAgent extends NodeAgent {
       node: name,
       rng: deps.rng,
       wallMs: deps.wallMs,
-      pools: (host, namespace) =>
-        ipamPools(
-          this.#felix.pools,
-          host === undefined ? undefined : (this.#labels.get(host) ?? {}),
-          namespace,
-        ),
-      reservations: () => [...this.#reservations.values()].flat(),
+      pools: (host, namespace) => this.#ipam.pools(host, namespace),
+      reservations: () => this.#ipam.reservations(),
     });
     this.#felix = new Felix({
       node: name,
@@ -131,7 +119,7 @@ export class CalicoAgent extends NodeAgent {
       endpoints: this.#felix.endpoints,
       files: config.files,
       podMtuBytes: () => this.#felix.mtus.podBytes,
-      holds: (addr, handle) => attributeAt(this.#blocks.values(), addr)?.handleId === handle,
+      holds: (addr, handle) => this.#ipam.holds(addr, handle),
       wallMs: deps.wallMs,
     });
     const submit = (request: ResourceRequest, now: Instant): number => this.#store.submit(request, now);
@@ -146,7 +134,14 @@ export class CalicoAgent extends NodeAgent {
       felix: this.#felix,
       log: (level, message) => this.log(level, "ipip", message),
     });
-    this.#tunnels = (["ipip", "vxlan"] as const).map((kind) => this.#tunnelHolder(kind, log));
+    this.#tunnels = new TunnelHolders({
+      node: name,
+      felix: this.#felix,
+      pools: () => this.#ipam.poolsOn(name),
+      blocks: () => this.#ipam.blocks(),
+      request,
+      log,
+    });
   }
 
   override get bgp(): AgentBgp {
@@ -257,9 +252,7 @@ export class CalicoAgent extends NodeAgent {
   /** Not before the MTU of pods is known, which depends on the pools. */
   override get takesPods(): boolean {
     if (this.#ownNode.deleted || !this.#felix.datastoreReady) return false;
-    return (
-      this.phase === "ready" || (this.#store.isInSync && this.#tunnels.every(({ isSettled }) => isSettled))
-    );
+    return this.phase === "ready" || (this.#store.isInSync && this.#tunnels.isSettled);
   }
 
   override podAdd(request: number, spec: PodSpec, now: Instant): void {
@@ -326,10 +319,11 @@ export class CalicoAgent extends NodeAgent {
   #deadline(): Instant {
     let at = Math.min(this.#store.nextDeadline(), this.#felix.nextDeadline(), this.#cni.nextDeadline());
     at = Math.min(at, this.#ownNode.nextDeadline(), this.#bootstrap.nextDeadline());
-    // Nobody tends them once the node is deleted.
-    if (this.#ownNode.deleted) return at;
-    for (const tunnel of this.#tunnels) at = Math.min(at, tunnel.nextDeadline());
-    return at;
+    return this.#tendsTunnels ? Math.min(at, this.#tunnels.nextDeadline()) : at;
+  }
+
+  get #tendsTunnels(): boolean {
+    return this.#bootstrap.isDone && !this.#ownNode.deleted && this.#felix.datastoreReady;
   }
 
   /** Takes in what the store has said, then does what it comes to, until nobody has anything more to ask. */
@@ -340,8 +334,7 @@ export class CalicoAgent extends NodeAgent {
       this.#bootstrap.work(now);
       // A node that was taken out of the cluster asks for nothing any more.
       if (!this.#ownNode.deleted) this.#cni.confirm(now);
-      if (this.#bootstrap.isDone && !this.#ownNode.deleted && this.#felix.datastoreReady)
-        for (const tunnel of this.#tunnels) tunnel.work(now);
+      if (this.#tendsTunnels) this.#tunnels.work(now);
       this.#tellOwnNode(now);
       this.#felix.completeDeferredWork(now);
     }
@@ -387,39 +380,22 @@ export class CalicoAgent extends NodeAgent {
   }
 
   #onUpdate(update: CalicoUpdate): void {
-    if (update.t === "block") {
-      const key = formatPrefix(update.cidr);
-      if (update.value === undefined) this.#blocks.delete(key);
-      else this.#blocks.set(key, update.value);
-    } else if (update.t === "resource") this.#onResource(update);
+    this.#ipam.onUpdate(update);
+    if (update.t === "resource" && update.kind === "Node" && update.name === this.#config.name)
+      this.#onOwnNode(update.value as NodeResource | undefined);
     this.#felix.onUpdate(update);
     this.#bird.onUpdate(update);
     this.#bootstrap.onUpdate(update);
   }
 
-  #onResource({ kind, name, value }: CalicoUpdate & { readonly t: "resource" }): void {
-    if (kind === "IPReservation") {
-      this.#reservations.set(name, value?.kind === kind ? reservedCidrs(value) : []);
-      return;
-    }
-    if (kind !== "Node") return;
-    if (value === undefined) this.#labels.delete(name);
-    else this.#labels.set(name, value.metadata.labels ?? {});
-    if (name !== this.#config.name) return;
-    const node = value as NodeResource | undefined;
-    if (this.#ownNode.current === undefined && node !== undefined) {
-      for (const tunnel of this.#tunnels) {
-        tunnel.recall(
-          tunnel.kind === "ipip" ? node.spec.bgp?.ipv4IPIPTunnelAddr : node.spec.ipv4VXLANTunnelAddr,
-        );
-      }
-    }
+  #onOwnNode(node: NodeResource | undefined): void {
+    if (this.#ownNode.current === undefined && node !== undefined) this.#tunnels.recall(node.spec);
     this.#ownNode.onUpdate(node);
   }
 
   #onIpam(request: number, answer: IpamAnswer, now: Instant): void {
     if (this.#cniBridge.onIpam(request, answer, now)) return;
-    for (const tunnel of this.#tunnels) if (tunnel.onIpam(request, answer, now)) return;
+    this.#tunnels.onIpam(request, answer, now);
   }
 
   #onWritten(request: number, outcome: ResourceOutcome, now: Instant): void {
@@ -466,13 +442,11 @@ export class CalicoAgent extends NodeAgent {
 
   #tellOwnNode(now: Instant): void {
     const { name, underlay, segment } = this.#config;
-    const [ipip, vxlan] = this.#tunnels as readonly [TunnelHolder, TunnelHolder];
     this.#ownNode.setFacts({
       name,
       addr: underlay,
       len: segment.len,
-      ipipTunnelAddr: ipip.addr,
-      vxlanTunnelAddr: vxlan.addr,
+      ...this.#tunnels.addrs(),
       ipipCarriers: this.#ipipWays.carriers(),
     });
     this.#ownNode.work(now);
@@ -502,8 +476,7 @@ export class CalicoAgent extends NodeAgent {
     if (!this.#store.isInSync) return "the store has not been read yet";
     if (this.#ownNode.deleted) return this.#deletedText();
     if (!this.#felix.datastoreReady) return NOT_READY;
-    if (!this.#ownNode.isTold || this.#tunnels.some(({ isSettled }) => !isSettled))
-      return "the node is not registered yet";
+    if (!this.#ownNode.isTold || !this.#tunnels.isSettled) return "the node is not registered yet";
     return this.#bird.isReady(now);
   }
 
@@ -515,26 +488,5 @@ export class CalicoAgent extends NodeAgent {
 
   #deletedText(): string {
     return `Node ${this.#config.name} was deleted from the store; start the node again to have it back`;
-  }
-
-  #tunnelHolder(
-    kind: TunnelKind,
-    log: (level: "debug" | "info" | "warn", message: string) => void,
-  ): TunnelHolder {
-    return new TunnelHolder({
-      kind,
-      node: this.#config.name,
-      pools: () => {
-        const labels = this.#labels.get(this.#config.name) ?? {};
-        return [...this.#felix.pools.values()].filter(({ nodeSelector }) => chooses(nodeSelector, labels));
-      },
-      blocks: () => this.#blocks.values(),
-      request: (request, now) => this.#store.request(request, now),
-      log,
-      settled: (addr, now) => {
-        if (kind === "ipip") this.#felix.setIpipTunnel(addr, now);
-        else this.#felix.setVxlanTunnel(addr, now);
-      },
-    });
   }
 }

@@ -47,10 +47,6 @@ export class TunnelHolder {
     this.#options = options;
   }
 
-  get kind(): TunnelKind {
-    return this.#options.kind;
-  }
-
   /** What the node's resource is to say. */
   get addr(): Ipv4Addr | undefined {
     return this.#told === undefined ? undefined : parseIpv4(this.#told);
