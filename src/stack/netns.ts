@@ -44,6 +44,7 @@ export class Netns implements LinkReceiver, DeviceHome {
   readonly #devices = new Map<string, NetDevice>();
   readonly #byIndex: (NetDevice | undefined)[] = [undefined];
   readonly #addrs = new Map<NetDevice, readonly IfAddr[]>();
+  #linkVersion = 0;
 
   constructor(ctx: StackContext, name: string) {
     this.ctx = ctx;
@@ -97,6 +98,11 @@ export class Netns implements LinkReceiver, DeviceHome {
     dev.dispose(now);
   }
 
+  /** Grows whenever a device goes up or down. */
+  get linkVersion(): number {
+    return this.#linkVersion;
+  }
+
   device(name: string): NetDevice | undefined {
     return this.#devices.get(name);
   }
@@ -146,6 +152,7 @@ export class Netns implements LinkReceiver, DeviceHome {
    */
   setLink(dev: NetDevice, up: boolean, now: Instant): void {
     if (dev.up === up) return;
+    this.#linkVersion++;
     dev.up = up;
     dev.everUp ||= up;
     dev.stateChanged(now);
