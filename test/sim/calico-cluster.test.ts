@@ -1,5 +1,5 @@
 // Calico agents, stack and speaker and all, on a virtual clock: outages of the store, kill -9, suspended and deleted nodes, lost
-// connections, pools and peerings edited while pods come and go. Once quiet:
+// connections, pools and peerings edited while pods come and go, and somebody with a shell on the nodes. Once quiet:
 //   R: every node has exactly one route to every block, by the device and next hop that the pool's mode asks for, and no other.
 //   A: no address is owned twice, by pods or tunnels, and IPAM holds nothing but what is used and what a crash may leave.
 //   P: all pairs of pods ping, and no packet buffer is outstanding.
@@ -18,6 +18,7 @@ import type { Route } from "../../src/stack/route.ts";
 import { pool, resource } from "../support/calico.ts";
 import { CalicoCluster, type CalicoSimNode } from "../support/calico-cluster.ts";
 import { stateOf } from "../support/ipam-host.ts";
+import { vandalize } from "../support/vandal.ts";
 
 const NODES = 5;
 /** In CI more of them than when a person waits. */
@@ -41,6 +42,8 @@ const poolOf = (modes: Modes): CalicoResource =>
   pool(POOL, { cidr: CIDR, blockSize: 29, natOutgoing: true, ...modes });
 const mesh = (enabled: boolean): CalicoResource =>
   resource("BGPConfiguration", "default", { nodeToNodeMeshEnabled: enabled, asNumber: 64512 });
+/** Felix puts right what a vandal did, within the time that is waited for quiet. */
+const REFRESH: CalicoResource = resource("FelixConfiguration", "default", { routeRefreshInterval: "10s" });
 const PEERING: CalicoResource = resource("BGPPeer", "rr", {
   nodeSelector: "all()",
   peerSelector: "route-reflector == 'true'",
@@ -67,7 +70,7 @@ class Chaos {
       segments,
       version: (["3.31", "3.32", "3.33"] as const)[seed % 3] ?? "3.32",
       mayRaw: (index) => (seed + index) % 4 !== 0,
-      resources: [poolOf(this.modes), mesh(true)],
+      resources: [poolOf(this.modes), mesh(true), REFRESH],
     });
     for (let i = 0; i < NODES; i++) this.wanted.set(i, new Set());
     for (let i = 0; i < 2 * NODES; i++) this.#wantPod(i % NODES);
@@ -84,7 +87,7 @@ class Chaos {
     });
     fabric.options = { delayUs: 100, jitterUs: 5_000, loss: 0.05 };
     for (let round = 0; round < 10; round++) {
-      this.#event(below(rng, 11), below(rng, NODES));
+      this.#event(below(rng, 13), below(rng, NODES));
       this.cluster.run(this.cluster.now + below(rng, 4 * SEC_US));
       this.tend();
     }
@@ -156,9 +159,19 @@ class Chaos {
       case 9:
         this.#unwantPod(index, node);
         return;
+      case 10:
+      case 11:
+        for (let i = 0; i < 4; i++) this.#vandalize(node);
+        return;
       default:
         for (let i = 0; i < 4; i++) cluster.bgp.breakOne();
     }
+  }
+
+  #vandalize(node: CalicoSimNode): void {
+    if (!node.alive) return;
+    vandalize(node.agent.host, this.cluster.rng, this.cluster.now);
+    node.drain(this.cluster.now);
   }
 
   /** Mesh to two reflectors, or back. */
