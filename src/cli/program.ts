@@ -198,7 +198,7 @@ function addExec(program: Command, cx: CommandContext, run: Run): void {
   program
     .command("exec")
     .description(
-      "run a command in a pod, or in a node or router with node/NAME, router/NAME: ping, traceroute, ip, bridge, arp, route, cat, udp-load, udp-sink",
+      "run a command in a pod, or in a node or router with node/NAME, router/NAME: ping, traceroute, ip, bridge, arp, route, sysctl, cat, udp-load, udp-sink",
     )
     .argument("<target>", "a pod, or node/NAME, router/NAME, announcer/NAME")
     .argument("<command...>", "the command and its arguments, best after --")

@@ -3,6 +3,7 @@ import { formatIpv4 } from "../base/ipv4-addr.ts";
 import { formatMac } from "../base/mac-addr.ts";
 import { ok } from "../base/result.ts";
 import type { NeighEntry } from "../stack/neighbor/neigh-entry.ts";
+import { deleteArpEntry, setArpEntry } from "./arp-change.ts";
 import type { CommandContext } from "./command.ts";
 import { getopt } from "./getopt.ts";
 import { type Printed, PrintedCommand } from "./printed-command.ts";
@@ -11,19 +12,23 @@ import { type ParsedCommand, usageError } from "./usage.ts";
 
 const USAGE: readonly string[] = [
   "Usage:",
-  "  arp [-vn] [-i <if>] [-a|-e] [<hostname>]                  <-Display ARP cache",
+  "  arp [-vn]  [-i <if>] [-a|-e] [<hostname>]             <-Display ARP cache",
+  "  arp [-v]   [-i <if>] -d  <host>                        <-Delete ARP entry",
+  "  arp [-v]   [-i <if>] -s  <host> <hwaddr> [temp]            <-Add entry",
   "",
   "        -a                       display (all) hosts in alternative (BSD) style",
   "        -e                       display (all) hosts in default (Linux) style",
+  "        -s                       set a new ARP entry",
+  "        -d                       delete a specified entry",
   "        -n                       don't resolve names",
   "        -i                       specify network interface (e.g. eth0)",
 ];
 
 const HEADER = "Address                  HWtype  HWaddress           Flags Mask            Iface\n";
 
-/** `arp [-n] [-a|-e] [-i IF] [HOST]`: shows the neighbour table; nothing changes it. */
+/** `arp [-n] [-a|-e] [-i IF] [HOST]` shows the neighbour table, `arp -s HOST HWADDR [temp]` and `arp -d HOST` change it. */
 export function parseArp(args: readonly string[], cx: CommandContext): ParsedCommand {
-  const parsed = getopt(args, "aei:nv");
+  const parsed = getopt(args, "adei:nsv");
   if (!parsed.ok) {
     const { t, option } = parsed.error;
     const what =
@@ -35,6 +40,12 @@ export function parseArp(args: readonly string[], cx: CommandContext): ParsedCom
   const { options, operands } = parsed.value;
   const bsd = options.some(({ letter }) => letter === "a");
   const device = options.findLast(({ letter }) => letter === "i")?.value;
+  const change = options.find(({ letter }) => letter === "s" || letter === "d")?.letter;
+  if (change !== undefined) {
+    const words = operands.map(({ text }) => text);
+    const run = change === "s" ? setArpEntry : deleteArpEntry;
+    return ok(new PrintedCommand((now) => run(words, device, USAGE, cx, now)));
+  }
   const name = operands[0]?.text;
   const host = name === undefined ? undefined : resolveHost(name, cx);
   if (name !== undefined && host === undefined) return usageError(255, `${name}: Unknown host`);

@@ -1,4 +1,4 @@
-// bridge, as iproute2 6.1 prints it. Here it only shows. The groups that a kernel's devices listen to ("33:33:… self
+// bridge, as iproute2 6.1 prints it. The groups that a kernel's devices listen to ("33:33:… self
 // permanent") are not in it: the emulated devices hear every group.
 import { formatIpv4 } from "../base/ipv4-addr.ts";
 import { formatMac } from "../base/mac-addr.ts";
@@ -8,6 +8,7 @@ import { Bridge } from "../stack/bridge.ts";
 import type { NetDevice } from "../stack/net-device.ts";
 import { Veth } from "../stack/veth.ts";
 import { VxlanDevice } from "../tunnel/vxlan.ts";
+import { changeFdb, type FdbVerb } from "./bridge-fdb-change.ts";
 import type { CommandContext } from "./command.ts";
 import { readFilters } from "./ip-filter.ts";
 import { adminFlags } from "./link-state.ts";
@@ -15,13 +16,23 @@ import { type Printed, PrintedCommand } from "./printed-command.ts";
 import { type ParsedCommand, usageError } from "./usage.ts";
 
 const USAGE: readonly string[] = [
-  "Usage: bridge [ OPTIONS ] OBJECT { show }",
+  "Usage: bridge [ OPTIONS ] OBJECT { COMMAND | help }",
   "where  OBJECT := { link | fdb }",
   "       OPTIONS := { -d[etails] }",
-  "       (only what shows something is there)",
+  "       bridge link { show }",
+  "       bridge fdb { add | append | replace | del } LLADDR dev DEV",
+  "              { self | master } [ permanent | static | dynamic ] [ dst IPADDR ] [ port PORT ] [ vni VNI ]",
+  "       bridge fdb [ show [ br BRDEV ] [ brport DEV ] ]",
 ];
 
-/** Reads bridge's arguments: `bridge [-d] fdb|link [show …]`. */
+const FDB_VERBS: readonly (readonly [full: string, verb: FdbVerb])[] = [
+  ["add", "add"],
+  ["append", "append"],
+  ["replace", "replace"],
+  ["delete", "del"],
+];
+
+/** Reads bridge's arguments: `bridge [-d] fdb|link [COMMAND …]`. */
 export function parseBridge(args: readonly string[], cx: CommandContext): ParsedCommand {
   let details = false;
   let at = 0;
@@ -38,11 +49,16 @@ export function parseBridge(args: readonly string[], cx: CommandContext): Parsed
   if (object === undefined) {
     return usageError(255, `Object "${name}" is unknown, try "bridge help".`, "Objects here: link, fdb.");
   }
+  if (verb === "help") return usageError(255, ...USAGE);
+  const changes = object === "fdb" ? FDB_VERBS : [];
+  const change = changes.find(([full]) => full.startsWith(verb));
+  if (change !== undefined) return ok(new PrintedCommand((now) => changeFdb(change[1], words, cx, now)));
   if (!["show", "list", "lst"].some((full) => full.startsWith(verb))) {
+    const there = [...changes.map(([full]) => full), "show", "list"].join(", ");
     return usageError(
       255,
       `Command "${verb}" is unknown, try "bridge ${object} help".`,
-      `Commands of bridge ${object} here: show, list.`,
+      `Commands of bridge ${object} here: ${there}.`,
     );
   }
   const show = object === "fdb" ? showFdb : showPorts;

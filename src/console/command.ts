@@ -1,6 +1,6 @@
-// The commands that a person types in a namespace: the ping, ip, bridge, arp, route and traceroute of Debian 12, over the
-// emulated stack. What they print is what those print; only what shows something is there, nothing that changes it. Beside
-// them two of podloom's own, udp-load and udp-sink.
+// The commands that a person types in a namespace: the ping, ip, bridge, arp, route, sysctl and traceroute of Debian 12, over the
+// emulated stack. What they print is what those print, and they change what those change, in this namespace alone; what the emulated
+// kernel does not have they refuse by its name ("… is not emulated"). Beside them two of podloom's own, udp-load and udp-sink.
 import type { Rng } from "../base/rng.ts";
 import type { Instant } from "../base/time.ts";
 import type { Netns } from "../stack/netns.ts";
@@ -12,6 +12,7 @@ import { parseIp } from "./ip-command.ts";
 import type { Output } from "./output.ts";
 import { parsePing } from "./ping-options.ts";
 import { parseRoute } from "./route-command.ts";
+import { parseSysctl } from "./sysctl-command.ts";
 import { parseTraceroute } from "./traceroute-options.ts";
 import { parseUdpLoad } from "./udp-load.ts";
 import { parseUdpSink } from "./udp-sink.ts";
@@ -59,6 +60,7 @@ const COMMANDS: ReadonlyMap<string, Parser> = new Map<string, Parser>([
   ["ip", parseIp],
   ["ping", parsePing],
   ["route", parseRoute],
+  ["sysctl", parseSysctl],
   ["traceroute", parseTraceroute],
   ["udp-load", parseUdpLoad],
   ["udp-sink", parseUdpSink],

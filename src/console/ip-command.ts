@@ -1,39 +1,102 @@
-// ip, as iproute2 6.1 prints it. Here it only shows.
+// ip, as iproute2 6.1 prints it, and as far as the emulated kernel has what it changes.
 import { ok } from "../base/result.ts";
 import type { Instant } from "../base/time.ts";
 import type { CommandContext } from "./command.ts";
+import { addAddress, deleteAddress, flushAddresses, replaceAddress } from "./ip-address-change.ts";
 import type { IpOptions } from "./ip-filter.ts";
 import { showAddresses, showLinks } from "./ip-link.ts";
+import { addLink, deleteLink } from "./ip-link-add.ts";
+import { setLink } from "./ip-link-change.ts";
 import { showNeighbours } from "./ip-neigh.ts";
+import {
+  addNeighbour,
+  changeNeighbour,
+  deleteNeighbour,
+  flushNeighbours,
+  replaceNeighbour,
+} from "./ip-neigh-change.ts";
 import { getRoute, showRoutes } from "./ip-route.ts";
+import {
+  addRoute,
+  appendRoute,
+  deleteRoute,
+  modifyRoute,
+  prependRoute,
+  replaceRoute,
+} from "./ip-route-change.ts";
+import { flushRoutes } from "./ip-route-flush.ts";
 import { type Printed, PrintedCommand } from "./printed-command.ts";
 import { type ParsedCommand, usageError } from "./usage.ts";
 
-/** Shows something: reads the words after the verb, looks, prints. */
-type Show = (words: readonly string[], options: IpOptions, cx: CommandContext, now: Instant) => Printed;
+/** Does what a verb says: reads the words after it, looks or changes, prints. */
+type Verb = (words: readonly string[], options: IpOptions, cx: CommandContext, now: Instant) => Printed;
 
 interface IpObject {
   /** As messages call it, and any beginning of it. */
   readonly names: readonly string[];
-  readonly verbs: ReadonlyMap<string, Show>;
+  /** How the object is called where one asks for help. */
+  readonly help: string;
+  /** In the order in which a short form is looked up: iproute2's. */
+  readonly verbs: readonly (readonly [names: string, run: Verb])[];
 }
 
 const OBJECTS: readonly IpObject[] = [
-  { names: ["address"], verbs: verbs({ show: showAddresses }) },
-  { names: ["link"], verbs: verbs({ show: showLinks }) },
-  { names: ["route"], verbs: verbs({ show: showRoutes, get: getRoute }) },
-  { names: ["neighbour", "neighbor"], verbs: verbs({ show: showNeighbours }) },
+  {
+    names: ["address"],
+    help: "address",
+    verbs: [
+      ["add", addAddress],
+      ["change|chg", replaceAddress],
+      ["replace", replaceAddress],
+      ["delete", deleteAddress],
+      ["show|lst|list", showAddresses],
+      ["flush", flushAddresses],
+    ],
+  },
+  {
+    names: ["link"],
+    help: "link",
+    verbs: [
+      ["add", addLink],
+      ["set|change", setLink],
+      ["delete", deleteLink],
+      ["show|lst|list", showLinks],
+    ],
+  },
+  {
+    names: ["route"],
+    help: "route",
+    verbs: [
+      ["list|show|lst", showRoutes],
+      ["get", getRoute],
+      ["add", addRoute],
+      ["delete", deleteRoute],
+      ["change|chg", modifyRoute],
+      ["replace", replaceRoute],
+      ["append", appendRoute],
+      ["prepend", prependRoute],
+      ["flush", flushRoutes],
+    ],
+  },
+  {
+    names: ["neighbour", "neighbor"],
+    help: "neigh",
+    verbs: [
+      ["add", addNeighbour],
+      ["change|chg", changeNeighbour],
+      ["replace", replaceNeighbour],
+      ["delete", deleteNeighbour],
+      ["show|lst|list", showNeighbours],
+      ["flush", flushNeighbours],
+    ],
+  },
 ];
 
-function verbs(shows: Readonly<Record<string, Show>>): ReadonlyMap<string, Show> {
-  return new Map(Object.entries(shows));
-}
-
 const USAGE: readonly string[] = [
-  "Usage: ip [ OPTIONS ] OBJECT { show | list | get }",
+  "Usage: ip [ OPTIONS ] OBJECT { COMMAND | help }",
   "where  OBJECT := { address | link | route | neighbour }",
   "       OPTIONS := { -s[tatistics] | -d[etails] | -br[ief] | -o[neline] | -4 | -V[ersion] }",
-  "       (only what shows something is there)",
+  ...OBJECTS.map(({ help, verbs }) => `       ip ${help} { ${verbs.map(([names]) => names).join(" | ")} }`),
 ];
 
 /** The words of options, in the order in which a short form is looked up. */
@@ -82,16 +145,12 @@ function parseVerb(
 ): ParsedCommand {
   const [given = "show", ...rest] = words;
   if (given === "help") return usageError(255, ...USAGE);
-  const full = ["show", "list", "lst", "get"].find((verb) => verb.startsWith(given));
-  const show = object.verbs.get(full === "list" || full === "lst" ? "show" : (full ?? ""));
-  if (show === undefined) {
-    const name = object.names[0];
-    const there = [...object.verbs.keys(), "list"].join(", ");
-    return usageError(
-      255,
-      `Command "${given}" is unknown, try "ip ${name} help".`,
-      `Commands of ip ${name} here: ${there}.`,
-    );
-  }
-  return ok(new PrintedCommand((now) => show(rest, options, cx, now)));
+  const verb = object.verbs.find(([names]) => names.split("|").some((full) => full.startsWith(given)));
+  if (verb !== undefined) return ok(new PrintedCommand((now) => verb[1](rest, options, cx, now)));
+  const there = object.verbs.map(([names]) => names.replaceAll("|", ", ")).join(", ");
+  return usageError(
+    255,
+    `Command "${given}" is unknown, try "ip ${object.help} help".`,
+    `Commands of ip ${object.help} here: ${there}.`,
+  );
 }

@@ -8,6 +8,7 @@ import type { Netns } from "../stack/netns.ts";
 import { Veth } from "../stack/veth.ts";
 import { IpipDevice } from "../tunnel/ipip.ts";
 import { VxlanDevice } from "../tunnel/vxlan.ts";
+import { lowerDevice } from "./link-state.ts";
 
 /** Follows the link/ether line. @param link `ip link`, which says a word more than `ip address` */
 export function linkDetails(netns: Netns, dev: NetDevice, link: boolean): string {
@@ -37,9 +38,7 @@ function ipipDetails(dev: IpipDevice): string {
 }
 
 function vxlanDetails(netns: Netns, dev: VxlanDevice): string {
-  const lower = [...netns.devices()].find((one) =>
-    netns.addresses(one).some(({ addr }) => addr === dev.local),
-  );
+  const lower = lowerDevice(netns, dev);
   const words = [
     `vxlan id ${dev.vni} local ${formatIpv4(dev.local)}`,
     ...(lower === undefined ? [] : [`dev ${lower.name}`]),

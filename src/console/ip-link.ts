@@ -89,8 +89,7 @@ function summary(netns: Netns, dev: NetDevice, mode: string): string {
 /** What never was up has none yet; software devices queue nothing. */
 function qdisc(dev: NetDevice): string {
   if (dev.kind === "uplink") return "fq_codel";
-  const fresh = !dev.up && dev.stats.rxPackets === 0 && dev.stats.txPackets === 0;
-  return fresh ? "noop" : "noqueue";
+  return dev.everUp || dev.up ? "noqueue" : "noop";
 }
 
 function hardware(netns: Netns, dev: NetDevice): string {

@@ -2,6 +2,7 @@
 import type { NetDevice } from "../stack/net-device.ts";
 import type { Netns } from "../stack/netns.ts";
 import { Veth } from "../stack/veth.ts";
+import type { VxlanDevice } from "../tunnel/vxlan.ts";
 
 const KIND_FLAGS: Partial<Record<NetDevice["kind"], readonly string[]>> = {
   loopback: ["LOOPBACK"],
@@ -36,4 +37,12 @@ export function linkName(netns: Netns, dev: NetDevice): string {
   const peer = dev instanceof Veth ? dev.peer : undefined;
   if (peer === undefined) return dev.name;
   return `${dev.name}@${peer.home === netns ? peer.name : `if${peer.ifindex}`}`;
+}
+
+/** The device that a tunnel hangs on: the one that has its local address. */
+export function lowerDevice(netns: Netns, { local }: VxlanDevice): NetDevice | undefined {
+  for (const dev of netns.devices()) {
+    if (netns.addresses(dev).some(({ addr }) => addr === local)) return dev;
+  }
+  return undefined;
 }

@@ -5,10 +5,12 @@ import type { Route } from "../stack/route.ts";
 import type { CommandContext } from "./command.ts";
 import { getopt } from "./getopt.ts";
 import { PrintedCommand } from "./printed-command.ts";
+import { changeRoutes } from "./route-change.ts";
 import { type ParsedCommand, usageError } from "./usage.ts";
 
 const USAGE: readonly string[] = [
   "Usage: route [-nv]                            List kernel routing tables",
+  "       route [-v] {add|del} ...               Modify routing table",
   "",
   "        -n                       don't resolve names",
 ];
@@ -17,8 +19,15 @@ const HEADER = `Kernel IP routing table
 Destination     Gateway         Genmask         Flags Metric Ref    Use Iface
 `;
 
-/** `route [-n]`: shows the main table; nothing changes it. */
+/** `route [-n]` shows the main table, `route add|del …` change it. */
 export function parseRoute(args: readonly string[], cx: CommandContext): ParsedCommand {
+  // The words of a change are no options, though `-net` and `-host` look like some.
+  const at = args.findIndex((word) => !word.startsWith("-"));
+  const verb = args[at];
+  if (verb === "add" || verb === "del" || verb === "delete" || verb === "flush") {
+    const words = args.slice(at + 1);
+    return ok(new PrintedCommand((now) => changeRoutes(verb === "delete" ? "del" : verb, words, cx, now)));
+  }
   const parsed = getopt(args, "nv4");
   if (!parsed.ok)
     return usageError(3, `route: invalid option -- '${parsed.error.option.slice(0, 1)}'`, ...USAGE);

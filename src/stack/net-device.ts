@@ -87,6 +87,10 @@ export abstract class NetDevice {
    * then calls {@link stateChanged}.
    */
   up = false;
+  /** Has it been up at any time? Only then it has a queue to show. Set by the namespace. */
+  everUp = false;
+  /** Made by a command (`ip link add`), which may take it away again; all others are an agent's. */
+  byCommand = false;
   /** No ARP on this device (loopback, point-to-point). */
   noArp = false;
   /** Frames are Ethernet, or bare IP packets. */

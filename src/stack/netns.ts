@@ -15,11 +15,14 @@ import { Arp } from "./neighbor/arp.ts";
 import { NeighTable } from "./neighbor/neigh-table.ts";
 import type { DeviceHome, LinkReceiver, NetDevice } from "./net-device.ts";
 import type { PacketBuffer } from "./packet-buffer.ts";
-import type { Route, RouteSpec } from "./route.ts";
+import type { Route, RouteScope, RouteSpec } from "./route.ts";
 import { checkRoute } from "./route-check.ts";
 import type { StackContext } from "./stack-context.ts";
 import { Sysctl } from "./sysctl.ts";
 import { UdpLayer } from "./udp.ts";
+
+/** How near an address is, as rtnetlink numbers it. */
+const SCOPE_RANK: { readonly [S in RouteScope]: number } = { global: 0, link: 253, host: 254 };
 
 /** Most packets that wait in one namespace (`net.core.netdev_max_backlog`). */
 const BACKLOG_PACKETS = 1000;
@@ -42,6 +45,7 @@ export class Netns implements LinkReceiver, DeviceHome {
   readonly #devices = new Map<string, NetDevice>();
   readonly #byIndex: (NetDevice | undefined)[] = [undefined];
   readonly #addrs = new Map<NetDevice, readonly IfAddr[]>();
+  #linkVersion = 0;
 
   constructor(ctx: StackContext, name: string) {
     this.ctx = ctx;
@@ -54,6 +58,7 @@ export class Netns implements LinkReceiver, DeviceHome {
     this.lo = new Loopback(ctx);
     this.addDevice(this.lo);
     this.lo.up = true;
+    this.lo.everUp = true;
     this.addAddress(this.lo, { addr: ipv4("127.0.0.1"), len: 8, scope: "host" }, 0);
   }
 
@@ -96,6 +101,11 @@ export class Netns implements LinkReceiver, DeviceHome {
   delDevice(dev: NetDevice, now: Instant): void {
     this.#release(dev, now);
     dev.dispose(now);
+  }
+
+  /** Grows whenever a device goes up or down. */
+  get linkVersion(): number {
+    return this.#linkVersion;
   }
 
   device(name: string): NetDevice | undefined {
@@ -147,7 +157,9 @@ export class Netns implements LinkReceiver, DeviceHome {
    */
   setLink(dev: NetDevice, up: boolean, now: Instant): void {
     if (dev.up === up) return;
+    this.#linkVersion++;
     dev.up = up;
+    dev.everUp ||= up;
     dev.stateChanged(now);
     if (!up) {
       this.fib.delWhere((route) => route.dev === dev && route.scope !== "host");
@@ -203,9 +215,11 @@ export class Netns implements LinkReceiver, DeviceHome {
     if (before.some((had) => had.addr === ifa.addr && had.len === ifa.len)) {
       return err("Address already assigned");
     }
-    const primaries = before.filter((had) => !had.secondary);
-    const secondaries = before.filter((had) => had.secondary);
-    const after = ifa.secondary ? [...primaries, ...secondaries, ifa] : [...primaries, ifa, ...secondaries];
+    // A primary one comes behind those of its scope and of nearer ones, and before all others (`__inet_insert_ifa`).
+    const at = ifa.secondary
+      ? before.length
+      : before.findLastIndex((had) => !had.secondary && SCOPE_RANK[had.scope] >= SCOPE_RANK[ifa.scope]) + 1;
+    const after = [...before.slice(0, at), ifa, ...before.slice(at)];
     this.#setAddresses(dev, before, after, now);
     return ok(undefined);
   }
@@ -274,6 +288,41 @@ export class Netns implements LinkReceiver, DeviceHome {
     return route.ok ? this.fib.replace(route.value) : route;
   }
 
+  /** `ip route change`: like {@link replaceRoute}, where there is one. @returns "No such file or directory" without one */
+  changeRoute(spec: RouteSpec, _now: Instant): Result<void, string> {
+    const route = checkRoute(this, spec);
+    if (!route.ok) return route;
+    if (this.#rivals(route.value).length === 0) return err("No such file or directory");
+    return this.fib.replace(route.value);
+  }
+
+  /** `ip route append`: behind those of the same destination and metric. @returns "File exists" for exactly one of them */
+  appendRoute(spec: RouteSpec, _now: Instant): Result<void, string> {
+    const route = checkRoute(this, spec);
+    if (!route.ok) return route;
+    return this.fib.append(route.value) ? ok(undefined) : err("File exists");
+  }
+
+  /** `ip route prepend`, and the SIOCADDRT of `route add`: before those of the same destination and metric. */
+  prependRoute(spec: RouteSpec, _now: Instant): Result<void, string> {
+    const route = checkRoute(this, spec);
+    if (!route.ok) return route;
+    const rivals = this.#rivals(route.value);
+    if (!this.fib.append(route.value)) return err("File exists");
+    for (const rival of rivals) {
+      this.fib.remove(rival);
+      this.fib.append(rival);
+    }
+    return ok(undefined);
+  }
+
+  /** The routes of the same table, destination and metric. */
+  #rivals({ table, dst, metric }: Route): Route[] {
+    return this.fib
+      .dump(table)
+      .filter((one) => one.dst.addr === dst.addr && one.dst.len === dst.len && one.metric === metric);
+  }
+
   /** `ip route del`: the first route that agrees in everything given. @returns "No such process" */
   delRoute(match: RouteMatch, _now: Instant): Result<void, string> {
     return this.fib.del(match);
@@ -285,19 +334,23 @@ export class Netns implements LinkReceiver, DeviceHome {
    */
   selectSource(route: Route, _dst: Ipv4Addr): Ipv4Addr {
     if (route.src !== undefined) return route.src;
-    return route.dev === undefined ? this.#anyAddress() : this.selectAddress(route.dev, route.via ?? 0);
+    if (route.dev === undefined) return this.#anyAddress();
+    return this.selectAddress(route.dev, route.via ?? 0, route.scope);
   }
 
   /**
    * The address of ours to talk to `target` with on `dev` (`inet_select_addr`): one of its subnet, else the first of the
    * device, else any global address; 0 if there is none. A `target` of 0 asks for the first.
+   *
+   * @param scope how far it leads: an address of scope link is none to go further with
    */
-  selectAddress(dev: NetDevice, target: Ipv4Addr): Ipv4Addr {
+  selectAddress(dev: NetDevice, target: Ipv4Addr, scope: RouteScope = "link"): Ipv4Addr {
     const addrs = this.addresses(dev);
     let first = 0;
     for (let i = 0; i < addrs.length; i++) {
       const ifa = addrs[i] as IfAddr;
       if (ifa.secondary || (ifa.scope === "host" && dev !== this.lo)) continue;
+      if (ifa.scope === "link" && scope === "global") continue;
       if (target !== 0 && inSubnet(ifa, target)) return ifa.addr;
       if (first === 0) first = ifa.addr;
     }

@@ -207,6 +207,18 @@ export class Sysctl {
     if (this.#devs[dev.ifindex]?.dev === dev) this.#devs[dev.ifindex] = undefined;
   }
 
+  /** All there are, sorted, as procps writes them: a device's own dots become slashes. */
+  names(): string[] {
+    const devices = this.#devs.flatMap((entry) => entry?.dev.name.replaceAll(".", "/") ?? []);
+    const names = [PORT_RANGE, "net.ipv4.ip_forward", ...Object.keys(GLOBAL_KEYS)];
+    for (const who of ["all", "default", ...devices]) {
+      for (const leaf of Object.keys(CONF_KEYS)) names.push(`net.ipv4.conf.${who}.${leaf}`);
+      if (who === "all") continue;
+      for (const leaf of Object.keys(NEIGH_KEYS)) names.push(`net.ipv4.neigh.${who}.${leaf}`);
+    }
+    return names.sort();
+  }
+
   /** Reads a sysctl by its dotted name. @returns "No such file or directory" for a name that there is not */
   get(name: string): Result<string, string> {
     const key = dotted(name);

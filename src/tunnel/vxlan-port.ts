@@ -22,7 +22,6 @@ export class VxlanPort implements DatagramReceiver, VniTable {
     return this.#byVni.size;
   }
 
-  /** @returns "File exists" when another device has the identifier on this port */
   add(dev: VxlanDevice): Result<void, string> {
     const there = this.#byVni.get(dev.vni);
     if (there !== undefined && there !== dev) return err("File exists");

@@ -22,6 +22,7 @@ import { assert } from "../base/assert.ts";
 import { DropReason } from "../base/drop-reason.ts";
 import { type Ipv4Addr, isLoopback } from "../base/ipv4-addr.ts";
 import type { MacAddr } from "../base/mac-addr.ts";
+import type { Result } from "../base/result.ts";
 import { type Instant, SEC_US } from "../base/time.ts";
 import { Timer } from "../base/timer-queue.ts";
 import { type DeviceKind, NetDevice } from "../stack/net-device.ts";
@@ -53,6 +54,8 @@ export interface VxlanOptions {
 /** The VXLAN devices of one UDP port: {@link VxlanPort} is the one implementation. */
 export interface VniTable {
   lookup(vni: number): VxlanDevice | undefined;
+  /** @returns "File exists" when another device has the identifier on this port */
+  add(dev: VxlanDevice): Result<void, string>;
   del(dev: VxlanDevice): void;
 }
 
@@ -104,6 +107,11 @@ export class VxlanDevice extends NetDevice {
       this.fdb.sweep(now);
       if (this.fdb.learnedSize > 0) ctx.timers.set(this.#sweep, now + SWEEP_US);
     });
+  }
+
+  /** Where its datagrams go: another device on the same UDP port sends there too. */
+  get underlay(): Underlay {
+    return this.#underlay;
   }
 
   /** Going down forgets what was learned; what was configured stays. */

@@ -1,5 +1,5 @@
 // Calico agents, stack and speaker and all, on a virtual clock: outages of the store, kill -9, suspended and deleted nodes, lost
-// connections, pools and peerings edited while pods come and go. Once quiet:
+// connections, pools and peerings edited while pods come and go; and, in a test of its own, somebody with a shell on the nodes. Once quiet:
 //   R: every node has exactly one route to every block, by the device and next hop that the pool's mode asks for, and no other.
 //   A: no address is owned twice, by pods or tunnels, and IPAM holds nothing but what is used and what a crash may leave.
 //   P: all pairs of pods ping, and no packet buffer is outstanding.
@@ -18,6 +18,7 @@ import type { Route } from "../../src/stack/route.ts";
 import { pool, resource } from "../support/calico.ts";
 import { CalicoCluster, type CalicoSimNode } from "../support/calico-cluster.ts";
 import { stateOf } from "../support/ipam-host.ts";
+import { vandalize } from "../support/vandal.ts";
 
 const NODES = 5;
 /** In CI more of them than when a person waits. */
@@ -41,6 +42,8 @@ const poolOf = (modes: Modes): CalicoResource =>
   pool(POOL, { cidr: CIDR, blockSize: 29, natOutgoing: true, ...modes });
 const mesh = (enabled: boolean): CalicoResource =>
   resource("BGPConfiguration", "default", { nodeToNodeMeshEnabled: enabled, asNumber: 64512 });
+/** Felix puts right what a vandal did, within the time that is waited for quiet. */
+const REFRESH: CalicoResource = resource("FelixConfiguration", "default", { routeRefreshInterval: "10s" });
 const PEERING: CalicoResource = resource("BGPPeer", "rr", {
   nodeSelector: "all()",
   peerSelector: "route-reflector == 'true'",
@@ -52,12 +55,14 @@ class Chaos {
   readonly wanted = new Map<number, Set<string>>();
   /** Pods whose ADD or DEL a crash cut off: their addresses may be lost, as Calico's garbage collection knows them. */
   readonly cutOff = new Set<string>();
+  /** What vandals have typed. */
+  readonly typed: string[] = [];
   modes: Modes;
   reflected = false;
   readonly #modes: number;
   #pods = 0;
 
-  constructor(seed: number) {
+  constructor(seed: number, more: readonly CalicoResource[] = []) {
     const segments = seed % 3 === 0 ? 2 : 1;
     this.#modes = segments === 2 ? MODES.length - 1 : MODES.length;
     this.modes = MODES[seed % this.#modes] as Modes;
@@ -67,7 +72,7 @@ class Chaos {
       segments,
       version: (["3.31", "3.32", "3.33"] as const)[seed % 3] ?? "3.32",
       mayRaw: (index) => (seed + index) % 4 !== 0,
-      resources: [poolOf(this.modes), mesh(true)],
+      resources: [poolOf(this.modes), mesh(true), ...more],
     });
     for (let i = 0; i < NODES; i++) this.wanted.set(i, new Set());
     for (let i = 0; i < 2 * NODES; i++) this.#wantPod(i % NODES);
@@ -90,6 +95,21 @@ class Chaos {
     }
     Object.assign(store.faults, { loseRequest: 0, loseReply: 0, straggle: 0, delayMaxUs: 2 * MS_US });
     fabric.options = { delayUs: 100, jitterUs: 0, loss: 0 };
+  }
+
+  /** Somebody types on the nodes, for half a minute of virtual time, while pods come and go. */
+  vandalize(): void {
+    const { cluster } = this;
+    for (let round = 0; round < 60; round++) {
+      const index = below(cluster.rng, NODES);
+      const node = cluster.nodes[index] as CalicoSimNode;
+      this.typed.push(...vandalize(node.agent.host, cluster.rng, cluster.now));
+      node.drain(cluster.now);
+      if (round % 10 === 0) this.#wantPod(index);
+      if (round % 10 === 5) this.#unwantPod(index, node);
+      cluster.run(cluster.now + below(cluster.rng, SEC_US));
+      this.tend();
+    }
   }
 
   /** Starts what has ended, and asks for the pods that are not there. */
@@ -342,13 +362,12 @@ function checkPings({ cluster }: Chaos): void {
   }
 }
 
-function play(seed: number): void {
-  const chaos = new Chaos(seed);
+function play(chaos: Chaos, disturb: () => void): void {
   const { cluster } = chaos;
   cluster.run(cluster.now + 3 * SEC_US);
   chaos.tend();
   cluster.run(cluster.now + 2 * SEC_US);
-  chaos.disturb();
+  disturb();
   // The longest black hole and silence, the wait of a restart, and what is tried again.
   for (let i = 0; i < 60 && (i < 15 || !chaos.quiet()); i++) {
     if (i === 5) chaos.remark();
@@ -366,16 +385,31 @@ function play(seed: number): void {
   }
 }
 
+function playAll(start: (seed: number) => void): void {
+  const only = process.env["PODLOOM_SIM_SEED"];
+  const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)];
+  for (const seed of seeds) {
+    try {
+      start(seed);
+    } catch (error) {
+      throw new Error(`seed ${seed} fails; run it alone with PODLOOM_SIM_SEED=${seed}`, { cause: error });
+    }
+  }
+}
+
 describe("a Calico cluster", () => {
   test(`routes, addresses and pings are right once quiet: ${SEEDS} seeds`, { timeout: PATIENCE_MS }, () => {
-    const only = process.env["PODLOOM_SIM_SEED"];
-    const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)];
-    for (const seed of seeds) {
-      try {
-        play(seed);
-      } catch (error) {
-        throw new Error(`seed ${seed} fails; run it alone with PODLOOM_SIM_SEED=${seed}`, { cause: error });
-      }
-    }
+    playAll((seed) => {
+      const chaos = new Chaos(seed);
+      play(chaos, () => chaos.disturb());
+    });
+  });
+
+  test(`what is typed on the nodes is put right: ${SEEDS} seeds`, { timeout: PATIENCE_MS }, () => {
+    playAll((seed) => {
+      const chaos = new Chaos(seed, [REFRESH]);
+      play(chaos, () => chaos.vandalize());
+      expect(chaos.typed.length).toBeGreaterThan(60);
+    });
   });
 });

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { formatPrefix } from "../../src/base/ipv4-addr.ts";
 import { SEC_US } from "../../src/base/time.ts";
 import type { CalicoResource } from "../../src/control/calico/resources.ts";
+import type { NetDevice } from "../../src/stack/net-device.ts";
 import { pool, resource } from "../support/calico.ts";
 import { CalicoCluster, type CalicoSimNode } from "../support/calico-cluster.ts";
 
@@ -81,6 +82,20 @@ describe("while ClusterInformation says that the datastore is not ready", () => 
     ready(true);
     expect(node(0).agent.takesPods).toBe(true);
     expect(attach(0, "late")).toEqual([expect.stringMatching(/^192\.168\.0\./)]);
+  });
+
+  test("what somebody deletes is not restored before it is ready again; then at once", () => {
+    attach(1, "db");
+    const before = blockRoutes(0);
+    expect(before).toHaveLength(1);
+    ready(false);
+    const { host } = node(0).agent;
+    host.fib.delWhere(({ proto }) => proto === "felix");
+    host.setLink(host.device("vxlan.calico") as NetDevice, false, cluster.now);
+    cluster.run(cluster.now + 200 * SEC_US);
+    expect(blockRoutes(0)).toEqual([]);
+    ready(true);
+    expect(blockRoutes(0)).toEqual(before);
   });
 
   test("Felix leaves routes as they are, and catches up", () => {

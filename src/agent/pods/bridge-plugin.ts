@@ -115,12 +115,18 @@ export class BridgePlugin {
   }
 
   #ensureBridge(now: Instant): Bridge {
-    if (this.#bridge !== undefined) return this.#bridge;
     const { stack, host, subnet, mtuBytes } = this.#options;
+    const gateway = { addr: (subnet.addr + 1) >>> 0, len: subnet.len };
+    if (this.#bridge !== undefined) {
+      // With every pod the plugin sees to it again: somebody may have taken the address away, or set the bridge down.
+      host.addAddress(this.#bridge, gateway, now);
+      host.setLink(this.#bridge, true, now);
+      return this.#bridge;
+    }
     const bridge = new Bridge(stack, BRIDGE_NAME, randomMac(stack.rng), mtuBytes);
     host.addDevice(bridge);
     host.setLink(bridge, true, now);
-    host.addAddress(bridge, { addr: (subnet.addr + 1) >>> 0, len: subnet.len }, now);
+    host.addAddress(bridge, gateway, now);
     // As the plugin does: otherwise the gateway's MAC would change with the lowest of its ports, under the pods' feet.
     bridge.setMac(bridge.mac, now);
     this.#bridge = bridge;

@@ -23,6 +23,7 @@ import { Family } from "../../wire/bgp/family.ts";
 import type { AgentState, NodeAgentDeps, PodSpec } from "../agent-messages.ts";
 import { bgpTotals } from "../bgp-totals.ts";
 import { inspectLinks, inspectNeigh, inspectNode, inspectRoutes } from "../inspect.ts";
+import { BIRD_SCAN_US, KernelWatch } from "../kernel-watch.ts";
 import { type AgentBgp, CABLE_PORT, type Nic, NodeAgent } from "../node-agent.ts";
 import { RouteTable } from "../route-table.ts";
 import { BlockAnnouncer } from "./block-announcer.ts";
@@ -62,6 +63,8 @@ export class RouterAgent extends NodeAgent {
   readonly #config: RouterConfig;
   readonly #bgp: AgentBgp | undefined;
   readonly #routes: RouteTable;
+  /** BIRD's looks at the table. */
+  readonly #scan: KernelWatch;
   readonly #announcer: BlockAnnouncer | undefined;
   readonly #cables = new Set<Ipv4Addr>();
   #store: StoreStatus = "Synced";
@@ -74,6 +77,7 @@ export class RouterAgent extends NodeAgent {
     super({ name, underlay: addr, segment, underlayMtuBytes, files: new Map() }, deps, others);
     this.#config = config;
     this.#routes = new RouteTable({ host: this.host, owns: ({ proto }) => proto === "bird" });
+    this.#scan = new KernelWatch(BIRD_SCAN_US, () => this.host.fib.version + this.host.linkVersion);
     if (bgp === undefined) return;
     const ids = new ConnIds();
     const speaker = new BgpSpeaker(bgp.speaker, { rng: deps.rng, ids, routes: true });
@@ -111,6 +115,13 @@ export class RouterAgent extends NodeAgent {
   override run(now: Instant, budget: number): boolean {
     if (this.exited) return false;
     const { syncer } = this.#config;
+    if (this.#scan.due(now)) {
+      const { restored, removed } = this.#routes.resync(now);
+      if (restored + removed > 0) {
+        this.log("warn", "routes", `kernel scan: ${restored} restored, ${removed} foreign ones removed`);
+      }
+      this.#scan.disregard();
+    }
     if (syncer !== undefined && syncer.nextDeadline() <= now) {
       syncer.tick(now);
       this.#drainSyncer(now);
@@ -120,7 +131,8 @@ export class RouterAgent extends NodeAgent {
 
   override nextDeadline(): Instant {
     if (this.exited) return NEVER;
-    return Math.min(this.#config.syncer?.nextDeadline() ?? NEVER, this.stack.nextDeadline());
+    const syncerAt = this.#config.syncer?.nextDeadline() ?? NEVER;
+    return Math.min(syncerAt, this.#scan.nextDeadline(), this.stack.nextDeadline());
   }
 
   override portOpened(_port: number, underlay: Underlay, _now: Instant): DatagramReceiver {
@@ -240,9 +252,11 @@ export class RouterAgent extends NodeAgent {
   }
 
   #program(now: Instant): void {
+    this.#scan.observe(now);
     const complaints = this.#routes.apply(now).join("; ");
     if (complaints !== this.#complaints && complaints !== "") this.log("warn", "routes", complaints);
     this.#complaints = complaints;
+    this.#scan.disregard();
     this.emitState();
   }
 

@@ -48,6 +48,20 @@ function settle(): void {
 }
 
 describe("ADD", () => {
+  test("sees to cni0 again: its address, and that it is up", () => {
+    add("web", WEB);
+    host.setLink(cni0(), false, now);
+    host.delAddress(cni0(), { addr: ipv4("10.244.1.1"), len: 24 }, now);
+    add("db", DB);
+    expect(cni0().up).toBe(true);
+    expect(host.addresses(cni0())).toMatchObject([{ addr: ipv4("10.244.1.1"), len: 24 }]);
+    // A port that was taken off the bridge goes with its pod all the same.
+    const [port] = cni0().ports;
+    if (port !== undefined) cni0().delPort(port.dev, now);
+    expect(plugin.del("web", now)).toBe(true);
+    expect(plugin.del("db", now)).toBe(true);
+  });
+
   test("makes cni0 with the subnet's first address and one port a pod, all with the tunnel's MTU", () => {
     add("web", WEB);
     add("db", DB);

@@ -260,3 +260,41 @@ test("leases that no VTEP can be made of are known, until they are gone or good"
   expect(vtep.backend.subnetsBehind(NODE_3.attrs.publicIp)).toEqual([NODE_3.subnet]);
   expect(vtep.backend.subnetsBehind(SELF)).toEqual([]);
 });
+
+describe("what somebody has changed by hand", () => {
+  test("and a peer that goes takes along what is left", () => {
+    vtep.added(NODE_2, NODE_3);
+    const { host, backend, now } = vtep;
+    host.delRoute({ dst: NODE_2.subnet }, now);
+    host.neigh.del(backend.device, NODE_2.subnet.addr, now);
+    backend.device.fdb.del(mac(MAC_A));
+    expect(vtep.removed(NODE_2)).toEqual(["route to 10.244.2.0/24: No such process"]);
+    expect(vtep.routes()).toEqual(["10.244.3.0/24 via 10.244.3.0"]);
+    // Nothing of flanneld's looks after routes: what is lost stays so until the lease comes anew.
+    host.delRoute({ dst: NODE_3.subnet }, now);
+    expect(vtep.added()).toEqual([]);
+    expect(vtep.routes()).toEqual([]);
+    vtep.added(NODE_3);
+    expect(vtep.routes()).toEqual(["10.244.3.0/24 via 10.244.3.0"]);
+  });
+
+  test("a device that is down refuses a peer, by name; it takes it once it is up and the lease comes anew", () => {
+    vtep.host.setLink(vtep.backend.device, false, vtep.now);
+    expect(vtep.added(NODE_2)).toEqual([
+      "10.244.2.0/24 via 192.168.56.3: route to 10.244.2.0/24: Nexthop device is not up",
+    ]);
+    expect(vtep.fdb()).toEqual([]);
+    expect(vtep.removed(NODE_2)).toEqual([]);
+    vtep.host.setLink(vtep.backend.device, true, vtep.now);
+    expect(vtep.added(NODE_2)).toEqual([]);
+    expect(vtep.routes()).toEqual(["10.244.2.0/24 via 10.244.2.0"]);
+  });
+
+  test("an address that was flushed is back with the next lease", () => {
+    const { host, backend, now } = vtep;
+    host.delAddress(backend.device, { addr: OWN_SUBNET.addr, len: 32 }, now);
+    backend.fence(now);
+    expect(backend.configure(OWN_SUBNET, now)).toEqual({ ok: true, value: undefined });
+    expect(host.addresses(backend.device)).toMatchObject([{ addr: OWN_SUBNET.addr, len: 32 }]);
+  });
+});

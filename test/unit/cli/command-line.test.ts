@@ -136,7 +136,7 @@ describe("usage", () => {
       /0 done, 1 failed, 2 usage, 3 inconclusive .*, 4 timed out, 5 .*, 70 .*, 130 interrupted/,
     );
     const text = (await podloom("exec", "--help")).out.replaceAll(/\s+/g, " ");
-    expect(text).toContain("ping, traceroute, ip, bridge, arp, route, cat, udp-load, udp-sink");
+    expect(text).toContain("ping, traceroute, ip, bridge, arp, route, sysctl, cat, udp-load, udp-sink");
   });
 
   test("a flag may come from the environment", async () => {

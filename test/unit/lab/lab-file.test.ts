@@ -75,6 +75,13 @@ describe("a lab file that is right", () => {
     });
     expect(example).toEqual(standard);
   });
+
+  test("the example of a tunnel by hand has two nodes with a pod each", () => {
+    const text = readFileSync(new URL("../../../examples/vxlan-by-hand.yaml", import.meta.url), "utf8");
+    const { name, nodes } = labOf(text);
+    expect(name).toBe("vxlan-by-hand");
+    expect(nodes.map((node) => node.pods.length)).toEqual([1, 1]);
+  });
 });
 
 describe("a lab file that is wrong", () => {

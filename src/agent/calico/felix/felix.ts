@@ -13,7 +13,8 @@ import type { NetStack } from "../../../stack/net-stack.ts";
 import type { Netns } from "../../../stack/netns.ts";
 import type { IpipCarrier } from "../../../tunnel/ipip-carrier.ts";
 import type { DatagramReceiver, Underlay } from "../../../tunnel/underlay.ts";
-import { RouteTable } from "../../route-table.ts";
+import { BIRD_SCAN_US, KernelWatch } from "../../kernel-watch.ts";
+import { type ResyncCount, RouteTable } from "../../route-table.ts";
 import type { KernelRouteChange } from "../bird/route-exporter.ts";
 import { ClusterRoutes, felixSwitch } from "./cluster-routes.ts";
 import { EndpointManager } from "./endpoint-manager.ts";
@@ -29,6 +30,8 @@ export type CalicoVersion = "3.31" | "3.32" | "3.33";
 const VXLAN_PORT = 4789;
 const VXLAN_VNI = 4096;
 const ROUTE_REFRESH = "90s";
+/** Between two looks at the tunnel devices. */
+const DEVICE_CHECK_US = 10 * SEC_US;
 /** Metric of a route to a pod, from 3.32 on. */
 const POD_METRIC = 1024;
 
@@ -69,10 +72,16 @@ export class Felix {
   /** Its port, which stays open once there was a VTEP. */
   #vxlanUnderlay: Underlay | undefined;
   #vxlanAddr: Ipv4Addr | undefined;
+  #ipipAddr: Ipv4Addr | undefined;
   /** Grows with every change of what is behind which node. */
   #l3Version = 0;
   #datastoreReady = true;
   #refreshAt: Instant = NEVER;
+  /** BIRD's looks at the table, Felix's at its tunnels, and what it hears of devices that go up or down. */
+  readonly #birdScan: KernelWatch;
+  readonly #deviceCheck: KernelWatch;
+  readonly #linkMonitor: KernelWatch;
+  readonly #watches: readonly KernelWatch[];
   /** What devices are made by may have changed: the configuration, or the carriers that IPIP needs. */
   #devicesStale = false;
   /** The complaints of the last work, so that what stays wrong is told once. */
@@ -86,6 +95,10 @@ export class Felix {
       owns: ({ proto, dev }) => proto === "felix" || dev?.name.startsWith("cali") === true,
     });
     this.#kernel = new KernelRoutes(host);
+    this.#birdScan = new KernelWatch(BIRD_SCAN_US, () => host.fib.version);
+    this.#deviceCheck = new KernelWatch(DEVICE_CHECK_US, () => host.fib.version + host.linkVersion);
+    this.#linkMonitor = new KernelWatch(0, () => host.linkVersion);
+    this.#watches = [this.#birdScan, this.#deviceCheck, this.#linkMonitor];
     this.endpoints = new EndpointManager({
       node,
       stack,
@@ -145,9 +158,12 @@ export class Felix {
     const { name, value } = update;
     if (update.kind === "IPPool") this.pools.replace(name, value as IPPool | undefined);
     else if (update.kind === "Node") this.#onNode(name, value as NodeResource | undefined);
-    else if (update.kind === "ClusterInformation" && name === "default")
+    else if (update.kind === "ClusterInformation" && name === "default") {
+      const wasReady = this.#datastoreReady;
       this.#datastoreReady = value?.kind !== "ClusterInformation" || value.spec.datastoreReady !== false;
-    else if (update.kind === "FelixConfiguration") {
+      // Felix begins anew, and looks at everything.
+      if (this.#datastoreReady && !wasReady) this.#refreshAt = 0;
+    } else if (update.kind === "FelixConfiguration") {
       this.#devicesStale = true;
       if (value?.kind === "FelixConfiguration") this.#configs.set(name, value.spec);
       else this.#configs.delete(name);
@@ -189,6 +205,7 @@ export class Felix {
 
   /** tunl0 has this address; undefined: there is no tunl0. */
   setIpipTunnel(addr: Ipv4Addr | undefined, now: Instant): void {
+    this.#ipipAddr = addr;
     this.ipip.configure(addr, this.mtus.ipipBytes, now);
     this.#cluster.refresh();
     this.#kernel.devicesChanged();
@@ -235,9 +252,11 @@ export class Felix {
   /** Applies what has come. */
   completeDeferredWork(now: Instant): void {
     const { node, version } = this.#options;
+    for (const watch of this.#watches) watch.observe(now);
     if (!this.#datastoreReady) {
       // BIRD is a process of its own, and goes on.
       this.#kernel.apply(now);
+      for (const watch of this.#watches) watch.disregard();
       return;
     }
     if (this.#devicesStale) this.#followConfig(now);
@@ -254,21 +273,48 @@ export class Felix {
     if (told !== this.#complaints && told !== "") this.#options.log("warn", `${node}: ${told}`);
     this.#complaints = told;
     if (this.#refreshAt === NEVER) this.#refreshAt = now + this.#refreshUs();
+    for (const watch of this.#watches) watch.disregard();
   }
 
   /** Restores what somebody has changed behind our back. */
   tick(now: Instant): void {
-    if (now < this.#refreshAt) return;
-    this.#refreshAt = now + this.#refreshUs();
-    for (const table of this.#datastoreReady ? [this.#routes, this.#kernel] : [this.#kernel]) {
-      const { restored, removed } = table.resync(now);
-      if (restored + removed === 0) continue;
-      this.#options.log("warn", `route refresh: ${restored} restored, ${removed} foreign ones removed`);
+    const refresh = now >= this.#refreshAt;
+    if (refresh) this.#refreshAt = now + this.#refreshUs();
+    if (this.#birdScan.due(now)) this.#tell("kernel scan", this.#kernel.resync(now));
+    const checks = this.#deviceCheck.due(now);
+    // Of a device that comes up Felix hears at once.
+    const hears = this.#linkMonitor.due(now);
+    if (this.#datastoreReady) {
+      if (checks || refresh) this.#checkDevices(now);
+      if (hears || refresh) {
+        this.#vxlan?.resync(now);
+        this.#tell("route refresh", this.#routes.resync(now));
+      }
     }
+    for (const watch of this.#watches) watch.disregard();
   }
 
   nextDeadline(): Instant {
-    return this.#refreshAt;
+    return Math.min(
+      this.#refreshAt,
+      this.#birdScan.nextDeadline(),
+      this.#deviceCheck.nextDeadline(),
+      this.#linkMonitor.nextDeadline(),
+    );
+  }
+
+  #tell(what: string, { restored, removed }: ResyncCount): void {
+    if (restored + removed === 0) return;
+    this.#options.log("warn", `${what}: ${restored} restored, ${removed} foreign ones removed`);
+  }
+
+  /** The tunnels have their addresses and MTUs, and are up. */
+  #checkDevices(now: Instant): void {
+    const { ipipBytes, vxlanBytes } = this.mtus;
+    if (this.ipip.device !== undefined) this.ipip.configure(this.#ipipAddr, ipipBytes, now);
+    if (this.#vxlan === undefined || this.#vxlanAddr === undefined) return;
+    this.#vxlan.configure(this.#vxlanAddr, now);
+    this.#vxlan.setMtu(vxlanBytes, now);
   }
 
   /** Between two looks for what somebody has changed: `routeRefreshInterval`, of which 0 means never. */

@@ -2,7 +2,7 @@
 // Calico §2.2, §2.3.
 import { DropReason } from "../../../base/drop-reason.ts";
 import { formatIpv4, formatPrefix, type Ipv4Addr, type Prefix, parseIpv4 } from "../../../base/ipv4-addr.ts";
-import { type MacAddr, parseMac } from "../../../base/mac-addr.ts";
+import { formatMac, type MacAddr, parseMac } from "../../../base/mac-addr.ts";
 import type { Instant } from "../../../base/time.ts";
 import type { L3Changes, L3Route } from "../../../control/calico/calc/l3-routes.ts";
 import { vtepMac } from "../../../control/calico/device-names.ts";
@@ -130,6 +130,23 @@ export class VxlanManager implements DatagramReceiver {
     for (const [key, dst] of this.#dirtyRoutes) this.#applyRoute(this.#routes.get(key), dst);
     this.#dirtyRoutes.clear();
     return complaints;
+  }
+
+  /** Compares neighbours and forwarding entries with what there is: the next work restores what is missing or different. */
+  resync(now: Instant): void {
+    if (!this.device.up) return;
+    const { host } = this.#options;
+    const there = new Set<string>();
+    for (const { mac, remote } of this.device.fdb.dump(now))
+      there.add(`${formatMac(mac)} ${formatIpv4(remote)}`);
+    for (const [name, { tunnelAddr, mac, nodeAddr }] of this.#installed) {
+      const entry = host.neigh.lookup(this.device, tunnelAddr);
+      const known = entry?.mac === mac && entry.state === "PERMANENT";
+      if (known && there.has(`${formatMac(mac)} ${formatIpv4(nodeAddr)}`)) continue;
+      this.#installed.delete(name);
+      this.#sources.delete(nodeAddr);
+      this.#dirtyNodes.add(name);
+    }
   }
 
   /** Takes the device away, and all that it needs. */
