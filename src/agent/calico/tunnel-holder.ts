@@ -83,7 +83,7 @@ export class TunnelHolder {
       }
       this.#waitsForLost = false;
       // Given back just now: what is known of the block may lag behind.
-      if (this.#released && step.t === "ipam" && step.request.t === "releaseByHandle") {
+      if (this.#released && this.#trustsBlock(step)) {
         this.#released = false;
         this.#retryAt = now + RETRY_US;
         return;
@@ -104,12 +104,19 @@ export class TunnelHolder {
     if (error === undefined) {
       this.#released = asked.releases;
       if (asked.releases) this.#told = undefined;
-      else [this.#given] = addrs;
+      // Nothing is given any more where something was given back.
+      this.#given = asked.releases ? undefined : addrs[0];
     } else {
       this.#options.log("warn", `no address for the ${this.#options.kind} tunnel: ${error.message}`);
       this.#retryAt = now + RETRY_US;
     }
     return true;
+  }
+
+  /** Is the step one that only a block asks for, which says that an address is ours? */
+  #trustsBlock(step: TunnelStep): boolean {
+    if (step.t === "ipam") return step.request.t === "releaseByHandle";
+    return step.t === "tell" && step.addr !== undefined && step.addr !== this.#given;
   }
 
   /** The address of a device that works has gone from its block, and nobody else has it. */
