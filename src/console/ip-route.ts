@@ -5,7 +5,7 @@ import type { Instant } from "../base/time.ts";
 import { routeReason } from "../stack/ip/output.ts";
 import type { Multipath } from "../stack/multipath.ts";
 import type { NetDevice } from "../stack/net-device.ts";
-import type { Route, RouteProto } from "../stack/route.ts";
+import { type Route, type RouteProto, routeFlags } from "../stack/route.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 import type { CommandContext } from "./command.ts";
 import { sendErrorWords } from "./icmp-words.ts";
@@ -88,7 +88,7 @@ function formatRoute(route: Route, given: Filters, allTables: boolean, options: 
   if ((scope !== "global" || details) && !given.has("scope")) words.push(`scope ${scope}`);
   if (src !== undefined) words.push(`src ${formatIpv4(src)}`);
   if (metric !== 0) words.push(`metric ${metric}`);
-  if (multipath === undefined) words.push(...flags(route, false));
+  if (multipath === undefined) words.push(...routeFlags(route, false));
   const line = `${words.join(" ")} `;
   if (multipath === undefined) return line;
   const hops = multipath.paths.map((_, i) => formatNextHop(multipath, i));
@@ -100,14 +100,8 @@ function formatNextHop(multipath: Multipath, i: number): string {
   const path = multipath.paths[i] as Route;
   const via = path.via === undefined ? "" : ` via ${formatIpv4(path.via)}`;
   const words = [`\tnexthop${via} dev ${path.dev?.name} weight ${multipath.weights[i]}`];
-  words.push(...flags(path, multipath.isDead(i)));
+  words.push(...routeFlags(path, multipath.isDead(i)));
   return `${words.join(" ")} `;
-}
-
-/** The kernel marks a dead next hop as one without carrier, too. */
-function flags({ dev, onlink }: Route, dead: boolean): string[] {
-  const linkDown = dead || (dev?.up === true && !dev.carrier);
-  return [...(dead ? ["dead"] : []), ...(onlink ? ["onlink"] : []), ...(linkDown ? ["linkdown"] : [])];
 }
 
 function formatDestination({ addr, len }: Prefix): string {

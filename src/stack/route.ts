@@ -68,3 +68,9 @@ export interface RouteSpec {
   /** Default "main"; "local" for the types local and broadcast. */
   readonly table?: RouteTable | undefined;
 }
+
+/** What `ip route` says about a next hop. The kernel marks a dead one as one without carrier, too. */
+export function routeFlags({ dev, onlink }: Route, dead: boolean): string[] {
+  const linkDown = dead || (dev?.up === true && !dev.carrier);
+  return [...(dead ? ["dead"] : []), ...(onlink ? ["onlink"] : []), ...(linkDown ? ["linkdown"] : [])];
+}
