@@ -28,8 +28,10 @@ import { OwnNetworks, ownNetwork } from "./own-networks.ts";
 import { PeerPolicies } from "./peer-policies.ts";
 import { type KernelRouteChange, type NextHopWay, RouteExporter } from "./route-exporter.ts";
 
-/** BIRD merges this many equal paths (`merge paths on`). */
+/** BIRD merges this many equal paths (`merge paths on`), whichever ASs they go through. */
 const MULTIPATH_MAX = 16;
+
+const IGP_METRIC_UNKNOWN = 0xffff_ffff;
 
 export interface BirdManagerOptions {
   readonly node: string;
@@ -110,7 +112,7 @@ export class BirdManager {
         rng,
         ids,
         routes: true,
-        nextHopMetric: (hop) => (typeof hop === "number" && wayTo(hop) !== undefined ? 0 : undefined),
+        nextHopMetric: (hop) => (typeof hop === "number" ? igpMetric(wayTo(hop)) : undefined),
         isLocalAddress: (hop) => hop === underlay || hop === this.#ownAddr,
       },
     );
@@ -311,6 +313,12 @@ export class BirdManager {
     if (level !== "debug") this.#outputs.push(logOutput(level, `${neighbor}: ${message}`));
     if (trace.t === "state" || trace.t === "connectFailed") this.#outputs.push({ t: "status" });
   }
+}
+
+/** `rt_get_igp_metric`: what is on a link is nearest, and of what is behind a gateway nobody knows how far it is. */
+function igpMetric(way: NextHopWay | undefined): number | undefined {
+  if (way === undefined) return undefined;
+  return way.gateway === undefined ? 0 : IGP_METRIC_UNKNOWN;
 }
 
 /** In BIRD's words, where it has any. */
