@@ -36,6 +36,9 @@ export type KernelRouteChange =
 
 const TUNNEL_DEVICE = "tunl0";
 
+/** The default limit of `merge paths`. */
+const NEXT_HOPS_MAX = 16;
+
 /** Number that stands for a prefix. */
 function keyOf({ addr, len }: Prefix): number {
   return addr * 64 + len;
@@ -47,7 +50,7 @@ interface Learned {
 }
 
 export class RouteExporter {
-  readonly #wayTo: (addr: Ipv4Addr) => NextHopWay | undefined;
+  readonly #wayTo: (addr: Ipv4Addr) => readonly NextHopWay[];
   readonly #learned = new Map<number, Learned>();
   #blocks = new Map<number, Prefix>();
   /** Static routes to peers that are behind a gateway (`reachableBy`). */
@@ -57,8 +60,8 @@ export class RouteExporter {
   #rules: KernelRules;
   #subnet: Prefix | undefined;
 
-  /** @param wayTo answers from the kernel's table; BIRD's routes must not be in the answer */
-  constructor(rules: KernelRules, wayTo: (addr: Ipv4Addr) => NextHopWay | undefined) {
+  /** @param wayTo answers from the kernel's table, all next hops of one route; BIRD's routes must not be in the answer */
+  constructor(rules: KernelRules, wayTo: (addr: Ipv4Addr) => readonly NextHopWay[]) {
     this.#rules = rules;
     this.#wayTo = wayTo;
   }
@@ -152,16 +155,17 @@ export class RouteExporter {
     return straight;
   }
 
-  /** `gateway recursive`: through whatever gateway each next hop is reached by. Those behind one gateway are one. */
+  /** `gateway recursive`: through whatever gateways each next hop is reached by. Those behind one gateway are one. */
   #straight(dst: Prefix, hops: readonly Ipv4Addr[]): KernelRoute | undefined {
     const nextHops: KernelNextHop[] = [];
     for (const hop of hops) {
-      const way = this.#wayTo(hop);
-      if (way === undefined) continue;
-      const next = { via: way.gateway ?? hop, dev: way.dev, onlink: false };
-      if (!nextHops.some((one) => sameNextHop(one, next))) nextHops.push(next);
+      for (const { gateway = hop, dev } of this.#wayTo(hop)) {
+        const next = { via: gateway, dev, onlink: false };
+        if (!nextHops.some((one) => sameNextHop(one, next))) nextHops.push(next);
+      }
     }
     nextHops.sort((x, y) => x.via - y.via);
+    nextHops.splice(NEXT_HOPS_MAX);
     return nextHops.length === 0 ? undefined : { dst, type: "unicast", nextHops };
   }
 }
