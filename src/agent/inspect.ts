@@ -17,6 +17,7 @@ import { Bridge } from "../stack/bridge.ts";
 import type { NetDevice } from "../stack/net-device.ts";
 import type { NetStack } from "../stack/net-stack.ts";
 import type { Netns } from "../stack/netns.ts";
+import { type Route, routeFlags } from "../stack/route.ts";
 import { IpipDevice } from "../tunnel/ipip.ts";
 import { VxlanDevice } from "../tunnel/vxlan.ts";
 import type { AgentState } from "./agent-messages.ts";
@@ -125,17 +126,29 @@ export function inspectRoutes(node: string, stack: NetStack): RouteRow[] {
         netns: netns.name,
         type: route.type,
         dst: route.dst.len === 0 ? "default" : formatPrefix(route.dst),
-        ...(route.via === undefined ? {} : { via: formatIpv4(route.via) }),
-        ...(route.dev === undefined ? {} : { dev: route.dev.name }),
+        ...nextHopsOf(route),
         ...(route.src === undefined ? {} : { src: formatIpv4(route.src) }),
         scope: route.scope,
         proto: route.proto,
         metric: route.metric,
-        onlink: route.onlink,
+        onlink: route.multipath === undefined && route.onlink,
       });
     }
   }
   return rows;
+}
+
+/** Where a route leads. */
+function nextHopsOf({ via, dev, multipath }: Route): Pick<RouteRow, "via" | "dev" | "nextHops"> {
+  const viaOf = (addr: Ipv4Addr | undefined) => (addr === undefined ? {} : { via: formatIpv4(addr) });
+  if (multipath === undefined) return { ...viaOf(via), ...(dev === undefined ? {} : { dev: dev.name }) };
+  const nextHops = multipath.paths.map((path, i) => ({
+    ...viaOf(path.via),
+    dev: path.dev?.name ?? "",
+    weight: multipath.weights[i] as number,
+    flags: routeFlags(path, multipath.isDead(i)),
+  }));
+  return { nextHops };
 }
 
 export function inspectNeigh(node: string, stack: NetStack): NeighRow[] {

@@ -3,7 +3,7 @@
 import { formatPrefix } from "../base/ipv4-addr.ts";
 import type { Instant } from "../base/time.ts";
 import type { Netns } from "../stack/netns.ts";
-import type { Route, RouteSpec } from "../stack/route.ts";
+import type { NextHopSpec, Route, RouteSpec } from "../stack/route.ts";
 
 export interface RouteTableOptions {
   readonly host: Netns;
@@ -122,19 +122,35 @@ export class RouteTable {
     const spec = this.#programmed.get(key);
     if (spec === undefined) return;
     this.#programmed.delete(key);
-    const { dst, via, dev, type, proto, metric } = spec;
+    const { dst, via, dev, nextHops, type, proto, metric } = spec;
     // Gone already, with its device perhaps: that is what was wanted.
-    this.#options.host.delRoute({ dst, via, dev, type, proto, metric }, now);
+    this.#options.host.delRoute({ dst, via, dev, nextHops, type, proto, metric }, now);
   }
 }
 
 function agrees(route: Route, spec: RouteSpec): boolean {
   return (
     route.type === (spec.type ?? "unicast") &&
-    route.via === spec.via &&
-    (spec.dev === undefined || route.dev === spec.dev) &&
     route.proto === (spec.proto ?? "boot") &&
     route.src === spec.src &&
-    route.onlink === (spec.onlink ?? false)
+    agreeHops(route, spec.nextHops ?? [spec])
+  );
+}
+
+/** A next hop that is dead counts as there: it lives again when its device does. */
+function agreeHops(route: Route, hops: readonly NextHopSpec[]): boolean {
+  const { multipath } = route;
+  const paths = multipath?.paths ?? [route];
+  return (
+    paths.length === hops.length &&
+    paths.every(({ via, dev, onlink }, i) => {
+      const hop = hops[i] as NextHopSpec;
+      return (
+        via === hop.via &&
+        (hop.dev === undefined || dev === hop.dev) &&
+        onlink === (hop.onlink ?? false) &&
+        (multipath === undefined || multipath.weights[i] === (hop.weight ?? 1))
+      );
+    })
   );
 }

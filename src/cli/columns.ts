@@ -1,5 +1,5 @@
 // What `podloom get` shows of each noun. A table is for eyes and may change; the JSON is the contract.
-import type { InspectNoun, InspectRows } from "../control/inspect.ts";
+import type { InspectNoun, InspectRows, NextHopRow } from "../control/inspect.ts";
 import { BGP_COLUMNS, type BgpNoun } from "./bgp-columns.ts";
 import { type Column, text } from "./column.ts";
 import { formatAge, formatBytes, formatTime } from "./format.ts";
@@ -81,13 +81,14 @@ const LAB_COLUMNS: Columns = {
       key: true,
       cell: (r) => (r.type === "unicast" || r.type === "" ? r.dst : `${r.type} ${r.dst}`),
     },
-    { head: "VIA", cell: (r) => text(r.via) },
-    { head: "DEV", cell: (r) => text(r.dev) },
+    { head: "VIA", cell: (r) => (r.nextHops === undefined ? text(r.via) : hopCells(r.nextHops, "via")) },
+    { head: "DEV", cell: (r) => (r.nextHops === undefined ? text(r.dev) : hopCells(r.nextHops, "dev")) },
     { head: "PROTO", cell: (r) => r.proto },
     { head: "SCOPE", cell: (r) => r.scope, wide: true },
     { head: "SRC", cell: (r) => text(r.src), wide: true },
     { head: "METRIC", cell: (r) => text(r.metric), wide: true, key: true },
     { head: "ONLINK", cell: (r) => (r.onlink ? "onlink" : ""), wide: true },
+    { head: "NEXTHOPS", cell: (r) => (r.nextHops ?? []).map(nextHopText).join("; "), wide: true },
   ],
   neigh: [
     { head: "NODE", cell: (r) => r.node, key: true },
@@ -125,6 +126,17 @@ const LAB_COLUMNS: Columns = {
     { head: "DROPS", cell: (r) => reasons(r.drops), wide: true, volatile: true },
   ],
 };
+
+/** `10.1.0.1,10.2.0.1`; of what all have in common one is enough. */
+function hopCells(hops: readonly NextHopRow[], of: "via" | "dev"): string {
+  const cells = hops.map((hop) => text(hop[of]));
+  return new Set(cells).size === 1 ? (cells[0] as string) : cells.join(",");
+}
+
+/** In the words of `ip route`. */
+function nextHopText({ via, dev, weight, flags }: NextHopRow): string {
+  return [...(via === undefined ? [] : [`via ${via}`]), `dev ${dev}`, `weight ${weight}`, ...flags].join(" ");
+}
 
 function reasons(drops: Readonly<Record<string, number>>): string {
   const counts = Object.entries(drops).map(([reason, count]) => `${reason}=${count}`);

@@ -3,9 +3,17 @@ import { type Ipv4Addr, type Prefix, prefixOf } from "../base/ipv4-addr.ts";
 import { err, type Result } from "../base/result.ts";
 import type { Instant } from "../base/time.ts";
 import type { Netns } from "../stack/netns.ts";
-import type { RouteProto, RouteScope, RouteSpec, RouteTable, RouteType } from "../stack/route.ts";
+import type {
+  NextHopSpec,
+  RouteProto,
+  RouteScope,
+  RouteSpec,
+  RouteTable,
+  RouteType,
+} from "../stack/route.ts";
 import type { CommandContext } from "./command.ts";
 import type { IpOptions } from "./ip-filter.ts";
+import { parseNextHops } from "./ip-nexthop.ts";
 import {
   absent,
   flag,
@@ -36,6 +44,7 @@ interface RouteDraft {
   scope?: RouteScope;
   proto?: RouteProto;
   onlink?: boolean;
+  nextHops?: readonly NextHopSpec[];
   table?: RouteTable | "none";
 }
 
@@ -173,7 +182,6 @@ const GRAMMAR: Grammar<RouteDraft> = {
       draft.dev = name;
       return undefined;
     }),
-    absent("nexthop", ROUTE),
     ...[
       "mtu",
       "as",
@@ -210,6 +218,8 @@ const USAGE: Printed = {
        ip route { add | del | change | append | prepend | replace } ROUTE
 ROUTE := [ TYPE ] PREFIX [ via ADDRESS ] [ dev STRING ] [ onlink ] [ src ADDRESS ]
          [ table TABLE_ID ] [ proto RTPROTO ] [ scope SCOPE ] [ metric METRIC ]
+         [ nexthop NH ... ]
+NH := [ via ADDRESS ] [ dev STRING ] [ weight NUMBER ] [ onlink ]
 TYPE := { unicast | local | broadcast | unreachable | prohibit | blackhole }
 TABLE_ID := [ local | main ]
 SCOPE := [ host | link | global ]
@@ -219,9 +229,15 @@ RTPROTO := [ kernel | boot | static | bird | 80 ]
 };
 
 /** Reads a route's words. iproute2 takes a type only right before its destination. */
-function readRoute(words: readonly string[], options: IpOptions): Result<RouteDraft, Printed> {
+function readRoute(
+  words: readonly string[],
+  options: IpOptions,
+  cx: CommandContext,
+): Result<RouteDraft, Printed> {
   const draft: RouteDraft = { inet: options.inet };
-  const rest = [...words];
+  // Next hops end the command.
+  const hopsAt = words.findIndex((word, i) => word === "nexthop" && words[i - 1] !== "dev");
+  const rest = hopsAt < 0 ? [...words] : words.slice(0, hopsAt);
   const at = rest.findIndex((word) => TYPES.includes(word) || FOREIGN_TYPES.includes(word));
   // The name of a device may be that of a type, but a value never stands first.
   if (at === 0 || (at > 0 && rest[at - 1] !== "dev" && rest[at - 1] !== "to")) {
@@ -231,20 +247,27 @@ function readRoute(words: readonly string[], options: IpOptions): Result<RouteDr
   }
   const complaint = readWords(rest, GRAMMAR, draft);
   if (complaint !== undefined) return err(complaint);
-  return draft.dst === undefined ? err(USAGE) : { ok: true, value: draft };
+  if (draft.dst === undefined) return err(USAGE);
+  if (hopsAt >= 0) {
+    const hops = parseNextHops(words.slice(hopsAt), cx);
+    if (!hops.ok) return hops;
+    draft.nextHops = hops.value;
+  }
+  return { ok: true, value: draft };
 }
 
 type Change = (netns: Netns, spec: RouteSpec, now: Instant) => Result<void, string>;
 
 function changeRoute(change: Change, gone: Printed) {
-  return (words: readonly string[], options: IpOptions, { netns }: CommandContext, now: Instant): Printed => {
-    const read = readRoute(words, options);
+  return (words: readonly string[], options: IpOptions, cx: CommandContext, now: Instant): Printed => {
+    const { netns } = cx;
+    const read = readRoute(words, options, cx);
     if (!read.ok) return read.error;
-    const { dev: name, dst, table, via, type, src, metric, scope, proto, onlink } = read.value;
+    const { dev: name, dst, table, via, type, src, metric, scope, proto, onlink, nextHops } = read.value;
     const dev = name === undefined ? undefined : netns.device(name);
     if (name !== undefined && dev === undefined) return noSuchDevice(name);
     if (table === "none") return gone;
-    const spec = { dst: dst as Prefix, dev, table, via, type, src, metric, scope, proto, onlink };
+    const spec = { dst: dst as Prefix, dev, table, via, type, src, metric, scope, proto, onlink, nextHops };
     return netlinkAnswer(change(netns, spec, now));
   };
 }

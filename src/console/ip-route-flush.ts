@@ -151,7 +151,9 @@ export function flushRoutes(
 }
 
 function isSelected(route: Route, { root, match, dev, via, proto, scope, type }: Selection): boolean {
-  const { dst } = route;
+  const { dst, multipath } = route;
+  // Of several next hops none is the route's own: neither a device nor a gateway selects it.
+  if (multipath !== undefined && (dev !== undefined || via !== undefined)) return false;
   return (
     (root === undefined || (dst.len >= root.len && contains(root, dst.addr))) &&
     (match === undefined || (dst.len <= match.len && contains(dst, match.addr))) &&

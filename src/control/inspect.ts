@@ -92,6 +92,17 @@ export interface RouteRow {
   readonly proto: string;
   readonly metric: number;
   readonly onlink: boolean;
+  /** Of a route whose load several share; then `via` and `dev` are left out. */
+  readonly nextHops?: readonly NextHopRow[];
+}
+
+/** One of several next hops of a route. */
+export interface NextHopRow {
+  readonly via?: string;
+  readonly dev: string;
+  readonly weight: number;
+  /** As `ip route` shows them: `dead`, `onlink`, `linkdown`. */
+  readonly flags: readonly string[];
 }
 
 export interface NeighRow {

@@ -77,5 +77,6 @@ function kernelRoute(dev: NetDevice, type: RouteType, addr: Ipv4Addr, len: numbe
     proto: "kernel",
     metric: 0,
     onlink: false,
+    multipath: undefined,
   };
 }

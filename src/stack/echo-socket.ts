@@ -77,7 +77,7 @@ export class EchoSocket {
     const at = pkt.put(icmp.HEADER_LEN + payload.length);
     pkt.bytes.set(payload, at + icmp.HEADER_LEN);
     icmp.emit(pkt.view, at, pkt.tail, icmp.Type.ECHO, 0, icmp.echoRest(this.id, seq));
-    const route = netns.ip.routeOutput(opts.src ?? 0, dst, opts.oif);
+    const route = netns.ip.routeOutput(opts.src ?? 0, dst, opts.oif, ipv4.Protocol.ICMP);
     const reason = routeReason(route);
     if (route === undefined || reason !== DropReason.NOT_DROPPED) {
       netns.ip.stats.outNoRoutes++;

@@ -1,8 +1,9 @@
 import type { Ipv4Addr, Prefix } from "../base/ipv4-addr.ts";
 import { LpmTable } from "../base/lpm.ts";
 import { err, ok, type Result } from "../base/result.ts";
+import type { Multipath } from "./multipath.ts";
 import type { NetDevice } from "./net-device.ts";
-import type { Route, RouteProto, RouteScope, RouteTable, RouteType } from "./route.ts";
+import type { NextHopSpec, Route, RouteProto, RouteScope, RouteTable, RouteType } from "./route.ts";
 
 /** All routes of one prefix, best metric first; among equals the older first. */
 interface FibNode {
@@ -15,8 +16,11 @@ export interface RouteMatch {
   readonly dst: Prefix;
   /** Default "main"; "local" for the types local and broadcast. */
   readonly table?: RouteTable | undefined;
+  /** Of a route with several next hops `via` and `dev` mean the first. */
   readonly via?: Ipv4Addr | undefined;
   readonly dev?: NetDevice | undefined;
+  /** Each next hop of the route agrees with the one at its place; weights are not compared, as the kernel has it. */
+  readonly nextHops?: readonly NextHopSpec[] | undefined;
   readonly src?: Ipv4Addr | undefined;
   readonly type?: RouteType | undefined;
   readonly scope?: RouteScope | undefined;
@@ -43,8 +47,9 @@ export class Fib {
 
   /**
    * The route to `dst`: local table first, longest prefix first, then the lowest metric, passing over routes whose device
-   * is down (what leads to ourselves holds even so). A route of an error type is an answer too. Allocates nothing; `dst` may be
-   * signed or unsigned.
+   * is down (what leads to ourselves holds even so). A route of an error type is an answer too. Of one with several next hops
+   * the answer is that by the first that is alive: where a packet is to take it, {@link Multipath.select} comes next. Allocates
+   * nothing; `dst` may be signed or unsigned.
    *
    * @param oif only routes through this device
    */
@@ -59,7 +64,10 @@ export class Fib {
       node !== undefined;
       node = this.#main.lookupShorter(dst, node.len)
     ) {
-      for (const route of node.routes) if (usable(route, undefined)) yield route;
+      for (const route of node.routes) {
+        const path = pathOf(route, undefined);
+        if (path !== undefined) yield path;
+      }
     }
   }
 
@@ -140,9 +148,33 @@ export class Fib {
     return removed;
   }
 
-  /** Removes every route through `dev`, in both tables. @returns how many */
+  /**
+   * `dev` speaks no IP any more: every route through it goes, in both tables. Of one with several next hops those by `dev` are
+   * dead, and it goes when all are. @returns how many went
+   */
   delByDevice(dev: NetDevice): number {
-    return this.delWhere((route) => route.dev === dev);
+    return this.delWhere((route) =>
+      route.multipath === undefined ? route.dev === dev : this.#dies(route.multipath, dev),
+    );
+  }
+
+  /** Like {@link delByDevice}, but what leads to ourselves holds: the device is down. */
+  deviceDown(dev: NetDevice): number {
+    return this.delWhere((route) =>
+      route.multipath === undefined
+        ? route.dev === dev && route.scope !== "host"
+        : this.#dies(route.multipath, dev),
+    );
+  }
+
+  /** Next hops by `dev` are alive again: it is up. */
+  deviceUp(dev: NetDevice): void {
+    for (const { multipath } of this.dump("main")) if (multipath?.setDead(dev, false)) this.#version++;
+  }
+
+  #dies(multipath: Multipath, dev: NetDevice): boolean {
+    if (multipath.setDead(dev, true)) this.#version++;
+    return multipath.allDead;
   }
 
   /** A table's routes in the order of `ip route`: by destination, the longer prefix first, then by metric. A copy. */
@@ -190,19 +222,21 @@ function search(
   while (node !== undefined) {
     const routes = node.routes;
     for (let i = 0; i < routes.length; i++) {
-      const route = routes[i] as Route;
-      if (usable(route, oif) && (rank === 0 || SCOPE_RANK[route.scope] >= rank)) return route;
+      const route = pathOf(routes[i] as Route, oif);
+      if (route !== undefined && (rank === 0 || SCOPE_RANK[route.scope] >= rank)) return route;
     }
     node = table.lookupShorter(dst, node.len);
   }
   return undefined;
 }
 
-function usable(route: Route, oif: NetDevice | undefined): boolean {
+/** The route, if it can be used, by its first next hop that can. */
+function pathOf(route: Route, oif: NetDevice | undefined): Route | undefined {
+  if (route.multipath !== undefined) return route.multipath.first(oif);
   const dev = route.dev;
-  if (dev === undefined) return true;
-  if (oif !== undefined && oif !== dev) return false;
-  return dev.up || route.scope === "host";
+  if (dev === undefined) return route;
+  if (oif !== undefined && oif !== dev) return undefined;
+  return dev.up || route.scope === "host" ? route : undefined;
 }
 
 function address(node: FibNode): number {
@@ -220,7 +254,9 @@ function identical(a: Route, b: Route): boolean {
     a.scope === b.scope &&
     a.proto === b.proto &&
     a.metric === b.metric &&
-    a.onlink === b.onlink
+    a.onlink === b.onlink &&
+    (a.multipath === b.multipath ||
+      (a.multipath !== undefined && b.multipath !== undefined && a.multipath.equals(b.multipath)))
   );
 }
 
@@ -228,10 +264,24 @@ function meant(route: Route, match: RouteMatch): boolean {
   return (
     (match.via === undefined || match.via === route.via) &&
     (match.dev === undefined || match.dev === route.dev) &&
+    (match.nextHops === undefined || sameHops(route, match.nextHops)) &&
     (match.src === undefined || match.src === route.src) &&
     (match.type === undefined || match.type === route.type) &&
     (match.scope === undefined || match.scope === route.scope) &&
     (match.proto === undefined || match.proto === route.proto) &&
     (match.metric === undefined || match.metric === 0 || match.metric === route.metric)
   );
+}
+
+/** `fib_nh_match`: what is given after the route's last next hop does not count. */
+function sameHops(route: Route, given: readonly NextHopSpec[]): boolean {
+  const paths = route.multipath?.paths ?? [route];
+  return paths.every((path, i) => {
+    const hop = given[i];
+    return (
+      hop !== undefined &&
+      (hop.dev === undefined || hop.dev === path.dev) &&
+      (hop.via === undefined || hop.via === path.via)
+    );
+  });
 }

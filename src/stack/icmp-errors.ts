@@ -33,8 +33,10 @@ export function sendError(
   const peer = ipv4.src(about.view, about.l3);
   const offenderDst = ipv4.dst(about.view, about.l3);
   const src = netns.isLocal(offenderDst) ? offenderDst : 0;
-  const route = netns.ip.routeOutput(src, peer, undefined);
-  if (route === undefined || routeReason(route) !== DropReason.NOT_DROPPED) return;
+  const found = netns.ip.routeOutput(src, peer, undefined, ipv4.Protocol.ICMP);
+  if (found === undefined || routeReason(found) !== DropReason.NOT_DROPPED) return;
+  // Of several next hops that of the flow that the error is about (`icmp_route_lookup`).
+  const route = src === 0 ? netns.ip.pathFor(about, found) : found;
   if (!withinLimits(layer, type, code, route, peer, now)) return;
   const from = src === 0 ? netns.ip.sourceFor(route, peer) : src;
   const room = Math.min(ERROR_LEN_MAX, route.dev === undefined ? ERROR_LEN_MAX : route.dev.mtuBytes);

@@ -148,7 +148,7 @@ export class IcmpLayer implements TransportHandler {
       return;
     }
     const peer = ipv4.src(view, pkt.l3);
-    const route = netns.ip.routeOutput(0, peer, undefined);
+    const route = netns.ip.routeOutput(group ? 0 : dst, peer, undefined, ipv4.Protocol.ICMP);
     const unroutable = route === undefined || routeReason(route) !== DropReason.NOT_DROPPED;
     if (netns.sysctl.icmpEchoIgnoreAll || peer === 0 || unroutable) {
       netns.ctx.consume(pkt);

@@ -130,6 +130,8 @@ export class Netns implements LinkReceiver, DeviceHome {
   #release(dev: NetDevice, now: Instant): void {
     assert(dev.home === this, `netns: ${dev.name} does not live here`);
     if (dev.master !== undefined) dev.master.delPort(dev, now);
+    // A next hop whose device goes for good takes the whole route with it, as in Linux.
+    this.fib.delWhere((route) => route.multipath?.uses(dev) === true);
     this.setLink(dev, false, now);
     this.#addrs.delete(dev);
     this.#disableIp(dev, now);
@@ -151,9 +153,9 @@ export class Netns implements LinkReceiver, DeviceHome {
   }
 
   /**
-   * `ip link set DEV up|down`. Down removes the routes through the device and its neighbours, permanent ones too; its
-   * addresses stay, and are still answered for. Up puts back what its addresses bring (connected, local and broadcast
-   * routes) and nothing else.
+   * `ip link set DEV up|down`. Down removes the routes through the device (of several next hops only those that leave by it, which
+   * come back) and its neighbours, permanent ones too; its addresses stay, and are still answered for. Up puts back what its
+   * addresses bring (connected, local and broadcast routes) and nothing else.
    */
   setLink(dev: NetDevice, up: boolean, now: Instant): void {
     if (dev.up === up) return;
@@ -162,12 +164,13 @@ export class Netns implements LinkReceiver, DeviceHome {
     dev.everUp ||= up;
     dev.stateChanged(now);
     if (!up) {
-      this.fib.delWhere((route) => route.dev === dev && route.scope !== "host");
+      this.fib.deviceDown(dev);
       this.neigh.flush(dev, now);
       return;
     }
     const addrs = this.addresses(dev);
     for (const route of kernelRoutes(dev, addrs, true)) this.fib.append(route);
+    this.fib.deviceUp(dev);
     this.#announce(dev, now);
   }
 
@@ -258,6 +261,7 @@ export class Netns implements LinkReceiver, DeviceHome {
       // The kind of an address is part of its entry: a broadcast address is never asked for.
       if (route.type === "broadcast") this.neigh.forget(dev, route.dst.addr, now);
     }
+    if (dev.up && after.length > before.length) this.fib.deviceUp(dev);
     for (const ifa of before) {
       if (this.isLocal(ifa.addr)) continue;
       this.fib.delWhere((route) => route.src === ifa.addr);
@@ -265,7 +269,7 @@ export class Netns implements LinkReceiver, DeviceHome {
     if (before.length > 0 && after.length === 0) this.#disableIp(dev, now);
   }
 
-  /** A device without an address speaks no IP: every route and every neighbour of it goes (`fib_disable_ip`). */
+  /** A device without an address speaks no IP: every route by it and every neighbour of it goes (`fib_disable_ip`). */
   #disableIp(dev: NetDevice, now: Instant): void {
     this.fib.delByDevice(dev);
     this.neigh.flush(dev, now);

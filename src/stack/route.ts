@@ -1,4 +1,5 @@
 import type { Ipv4Addr, Prefix } from "../base/ipv4-addr.ts";
+import type { Multipath } from "./multipath.ts";
 import type { NetDevice } from "./net-device.ts";
 
 /** Who put a route there; `ip route` prints it as `proto`. `kernel` comes with an address, `boot` with no word of it. */
@@ -10,7 +11,12 @@ export type RouteScope = "global" | "link" | "host";
 
 export type RouteTable = "local" | "main";
 
-/** One route. Immutable; equal when `table`, `dst` and `metric` are (the key that `ip route replace` uses). */
+/**
+ * One route. Immutable; equal when `table`, `dst` and `metric` are (the key that `ip route replace` uses).
+ *
+ * Of a route with several next hops there is one `Route` for each: `via`, `dev` and `onlink` are that one's, `multipath` knows
+ * them all. The tables keep, and `dump` shows, the first.
+ */
 export interface Route {
   /** `local` is consulted before `main`, as by Linux's rules 0 and 32766. */
   readonly table: RouteTable;
@@ -27,6 +33,18 @@ export interface Route {
   readonly metric: number;
   /** The next hop is taken to be on the link, whatever the addresses say. */
   readonly onlink: boolean;
+  /** The next hops that share the load; undefined when there is one, or none. */
+  readonly multipath: Multipath | undefined;
+}
+
+/** One of several next hops: `nexthop [via ADDRESS] [dev DEV] [weight NUMBER] [onlink]`. */
+export interface NextHopSpec {
+  readonly via?: Ipv4Addr | undefined;
+  /** May be left out when `via` is reachable by a route of scope link. */
+  readonly dev?: NetDevice | undefined;
+  /** Its share of the flows, 1 (the default) to 256. */
+  readonly weight?: number | undefined;
+  readonly onlink?: boolean | undefined;
 }
 
 /** What `ip route add` is told; the rest follows from it. */
@@ -45,6 +63,14 @@ export interface RouteSpec {
   /** Default 0, the best. */
   readonly metric?: number | undefined;
   readonly onlink?: boolean | undefined;
+  /** In the place of `via`, `dev` and `onlink`. A single one makes an ordinary route, as in Linux. */
+  readonly nextHops?: readonly NextHopSpec[] | undefined;
   /** Default "main"; "local" for the types local and broadcast. */
   readonly table?: RouteTable | undefined;
+}
+
+/** What `ip route` says about a next hop. The kernel marks a dead one as one without carrier, too. */
+export function routeFlags({ dev, onlink }: Route, dead: boolean): string[] {
+  const linkDown = dead || (dev?.up === true && !dev.carrier);
+  return [...(dead ? ["dead"] : []), ...(onlink ? ["onlink"] : []), ...(linkDown ? ["linkdown"] : [])];
 }

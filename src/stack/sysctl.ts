@@ -76,6 +76,7 @@ const GLOBAL_KEYS: Record<string, { field: GlobalField; min: number; max: number
   "net.ipv4.ipfrag_time": { field: "ipfragTimeSec", min: 0, max: INT_MAX },
   "net.ipv4.ipfrag_high_thresh": { field: "ipfragHighThreshBytes", min: 0, max: INT_MAX },
   "net.ipv4.ipfrag_max_dist": { field: "ipfragMaxDist", min: 0, max: INT_MAX },
+  "net.ipv4.fib_multipath_hash_policy": { field: "fibMultipathHashPolicy", min: 0, max: 1 },
   "net.ipv4.neigh.default.gc_thresh1": { field: "gcThresh1", min: 0, max: INT_MAX },
   "net.ipv4.neigh.default.gc_thresh2": { field: "gcThresh2", min: 0, max: INT_MAX },
   "net.ipv4.neigh.default.gc_thresh3": { field: "gcThresh3", min: 0, max: INT_MAX },
@@ -92,6 +93,7 @@ type GlobalField =
   | "ipfragTimeSec"
   | "ipfragHighThreshBytes"
   | "ipfragMaxDist"
+  | "fibMultipathHashPolicy"
   | "gcThresh1"
   | "gcThresh2"
   | "gcThresh3";
@@ -158,6 +160,11 @@ export class Sysctl {
   /** `net.ipv4.ip_local_port_range` */
   ipLocalPortMin = 32768;
   ipLocalPortMax = 60999;
+  /**
+   * `net.ipv4.fib_multipath_hash_policy`: what keeps a flow on one of several next hops. 0: its addresses; 1: its ports, too. Linux's
+   * 2 and 3 (of the inner packet, of chosen fields) are refused.
+   */
+  fibMultipathHashPolicy = 0;
   /** `net.ipv4.neigh.default.gc_thresh1`: below so many entries nothing is collected. */
   gcThresh1 = 128;
   /** `net.ipv4.neigh.default.gc_thresh2`: above it, what is older than five seconds goes when room is needed. */

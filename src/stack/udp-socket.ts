@@ -100,7 +100,7 @@ export class UdpSocket {
       return ok(undefined);
     }
     const { ip } = this.#udp.netns;
-    const route = ip.routeOutput(this.localAddr, addr, undefined);
+    const route = ip.routeOutput(this.localAddr, addr, undefined, ipv4.Protocol.UDP, this.#ports(port));
     if (route === undefined || routeReason(route) !== DropReason.NOT_DROPPED)
       return err("Network is unreachable");
     if (this.localPort === 0) {
@@ -134,7 +134,7 @@ export class UdpSocket {
     const { netns, stats } = this.#udp;
     const pkt = netns.ctx.pool.acquire(udp.HEADER_LEN + payload.length);
     if (pkt === undefined) return DropReason.NOMEM;
-    const route = netns.ip.routeOutput(this.localAddr, to, undefined);
+    const route = netns.ip.routeOutput(this.localAddr, to, undefined, ipv4.Protocol.UDP, this.#ports(toPort));
     const reason = routeReason(route);
     if (route === undefined || reason !== DropReason.NOT_DROPPED) {
       netns.ip.stats.outNoRoutes++;
@@ -153,6 +153,11 @@ export class UdpSocket {
     const ttl = opts.ttl ?? 0;
     const tos = opts.tos ?? 0;
     return netns.ip.sendVia(pkt, route, src, to, ipv4.Protocol.UDP, ttl, tos, discovery, now);
+  }
+
+  /** As {@link Ipv4Layer.routeOutput} takes them. */
+  #ports(peerPort: number): number {
+    return (this.localPort << 16) | peerPort;
   }
 
   /** The oldest datagram that was not read yet, copied out. */

@@ -1,3 +1,4 @@
+import { finish, mix } from "../base/murmur3.ts";
 import * as ethernet from "../wire/ethernet.ts";
 import * as ipv4 from "../wire/ipv4.ts";
 
@@ -38,19 +39,4 @@ function hashIpv4(view: DataView, l3: number, end: number, salt: number): number
     if (end - l4 >= 4 && !ipv4.isFragment(view, l3)) h = mix(h, view.getInt32(l4));
   }
   return finish(h);
-}
-
-/** One round of MurmurHash3. */
-function mix(h: number, word: number): number {
-  let k = Math.imul(word, 0xcc9e_2d51);
-  k = Math.imul((k << 15) | (k >>> 17), 0x1b87_3593);
-  const x = h ^ k;
-  return (Math.imul((x << 13) | (x >>> 19), 5) + 0xe654_6b64) | 0;
-}
-
-function finish(hash: number): number {
-  let h = hash;
-  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
-  return (h ^ (h >>> 16)) >>> 1;
 }

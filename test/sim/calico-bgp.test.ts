@@ -277,8 +277,16 @@ describe("a change", () => {
     expect(world.node("n0").kernel.get(blockOf(3))).toBe("via 10.0.0.4 dev tunl0 onlink");
     expect(world.node("n0").kernel.get(blockOf(1))).toBe("via 10.0.0.2 dev tunl0 onlink");
     // All three tell it everything with themselves as the next hop, at equal cost; and routes with several next hops get no tunnel.
-    expect(world.node("n3").kernel.get(blockOf(1))).toBe("via 10.0.0.1,10.0.0.2,10.0.0.3 dev eth0");
+    const hops = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map((via) => `via ${via} dev eth0`);
+    const { kernel, lost, gaps } = world.node("n3");
+    expect(kernel.get(blockOf(1))).toBe(hops.join(" "));
     expect(survivors(before, lives(world.node("n0")))).toBe(2);
+    // One of the three is gone: the route by the others stays all the while.
+    gaps.length = 0;
+    world.apply(calicoNode("n1", undefined));
+    world.cluster.settle(8, 60);
+    expect(kernel.get(blockOf(2))).toBe([hops[0], hops[2]].join(" "));
+    expect([[...lost.keys()], gaps]).toEqual([[blockOf(1)], []]);
   });
 
   test("of addresses: what is borrowed is told, what is in an own block is not", () => {

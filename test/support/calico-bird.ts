@@ -148,11 +148,11 @@ export class BirdNode {
       this.#lose(dstText(change.dst));
       return;
     }
-    const { dst, type, nextHops, dev, onlink } = change.route;
-    const text =
-      type === "blackhole"
-        ? "blackhole"
-        : `via ${nextHops.map(formatIpv4).join(",")} dev ${dev}${onlink ? " onlink" : ""}`;
+    const { dst, type, nextHops } = change.route;
+    const hops = nextHops.map(
+      ({ via, dev, onlink }) => `via ${formatIpv4(via)} dev ${dev}${onlink ? " onlink" : ""}`,
+    );
+    const text = type === "blackhole" ? "blackhole" : hops.join(" ");
     const key = dstText(dst);
     this.kernel.set(key, text);
     const since = this.lost.get(key);

@@ -10,6 +10,7 @@ import {
   parseIpv4,
 } from "../../src/base/ipv4-addr.ts";
 import type { Result } from "../../src/base/result.ts";
+import { parseNextHops } from "../../src/console/ip-nexthop.ts";
 import type { NetDevice } from "../../src/stack/net-device.ts";
 import type { Netns } from "../../src/stack/netns.ts";
 import type { Route, RouteProto, RouteScope, RouteTable, RouteType } from "../../src/stack/route.ts";
@@ -101,7 +102,11 @@ export class IpScript {
     return this.#netns.addAddress(dev, { addr, len, broadcast, noPrefixRoute }, 0);
   }
 
-  #route(verb: string, words: readonly string[]): Result<void, string> {
+  #route(verb: string, all: readonly string[]): Result<void, string> {
+    const hopsAt = all.includes("nexthop") ? all.indexOf("nexthop") : all.length;
+    const nextHops = parseNextHops(all.slice(hopsAt), { netns: this.#netns });
+    if (!nextHops.ok) return { ok: false, error: (nextHops.error.stderr ?? "").trim() };
+    const words = all.slice(0, hopsAt);
     const typed = TYPES.includes(words[0] as string);
     const rest = typed ? words.slice(1) : words;
     const dev = after(rest, "dev");
@@ -118,6 +123,7 @@ export class IpScript {
       proto: after(rest, "proto") as RouteProto | undefined,
       scope: after(rest, "scope") as RouteScope | undefined,
       onlink: rest.includes("onlink"),
+      nextHops: hopsAt === all.length ? undefined : nextHops.value,
     };
     if (verb === "add") return this.#netns.addRoute(spec, 0);
     return verb === "replace" ? this.#netns.replaceRoute(spec, 0) : this.#netns.delRoute(spec, 0);

@@ -21,6 +21,7 @@ import type { AgentState, NodeAgentDeps, PodSpec } from "../agent-messages.ts";
 import { type AgentBgp, CABLE_PORT, NodeAgent, type NodeBasics } from "../node-agent.ts";
 import { BirdManager } from "./bird/bird-manager.ts";
 import type { NodeStatusRow } from "./bird/node-status.ts";
+import type { NextHopWay } from "./bird/route-exporter.ts";
 import { Bootstrap } from "./bootstrap.ts";
 import { inspectCalico } from "./calico-inspect.ts";
 import { CalicoStore, type CalicoStoreOutput } from "./calico-store.ts";
@@ -453,12 +454,13 @@ export class CalicoAgent extends NodeAgent {
   }
 
   /** How the kernel gets to an address, what BIRD has put there aside. */
-  #wayTo(addr: Ipv4Addr): { readonly gateway: Ipv4Addr | undefined; readonly dev: string } | undefined {
+  #wayTo(addr: Ipv4Addr): readonly NextHopWay[] {
     for (const route of this.host.fib.matching(addr)) {
       if (route.proto === "bird" || route.dev === undefined) continue;
-      return { gateway: route.via, dev: route.dev.name };
+      const paths = route.multipath?.paths ?? [route];
+      return paths.flatMap(({ via, dev }) => (dev?.up === true ? { gateway: via, dev: dev.name } : []));
     }
-    return undefined;
+    return [];
   }
 
   #updatePhase(now: Instant): void {

@@ -67,6 +67,8 @@ export class RouterAgent extends NodeAgent {
   readonly #scan: KernelWatch;
   readonly #announcer: BlockAnnouncer | undefined;
   readonly #cables = new Set<Ipv4Addr>();
+  /** Routes of which some next hop is on no link of ours, by destination. */
+  readonly #unresolved = new Map<string, { readonly dst: Prefix; readonly hops: readonly Ipv4Addr[] }>();
   #store: StoreStatus = "Synced";
   /** Complaints of routes that were said already, so that a route that stays impossible is told of once. */
   #complaints = "";
@@ -162,6 +164,10 @@ export class RouterAgent extends NodeAgent {
       this.log("info", "bgp", `${output.neighbor}: ${from} -> ${to}`);
       this.emitState();
       // A next hop that could not be resolved may have become one that can.
+      for (const [key, { dst, hops }] of [...this.#unresolved]) {
+        this.#unresolved.delete(key);
+        this.#install(dst, hops);
+      }
       this.#program(now);
     }
   }
@@ -188,7 +194,9 @@ export class RouterAgent extends NodeAgent {
   }
 
   override subnetsBehind(remote: Ipv4Addr): readonly string[] {
-    return [...this.#routes.dump()].flatMap(({ via, dst }) => (via === remote ? [formatPrefix(dst)] : []));
+    return [...this.#routes.dump()].flatMap(({ nextHops, dst }) =>
+      nextHops?.some(({ via }) => via === remote) === true ? [formatPrefix(dst)] : [],
+    );
   }
 
   override state(): AgentState {
@@ -246,9 +254,22 @@ export class RouterAgent extends NodeAgent {
   #onRoute({ prefix, nextHops, local }: RouteChange): void {
     if (prefix.family !== Family.IPV4_UNICAST) return;
     const dst: Prefix = { addr: prefix.a, len: prefix.len };
-    const via = nextHops.find((hop) => typeof hop === "number");
-    if (local || via === undefined) this.#routes.del({ dst });
-    else this.#routes.replace({ dst, via, proto: "bird" });
+    const hops = local ? [] : nextHops.filter((hop) => typeof hop === "number");
+    this.#unresolved.delete(formatPrefix(dst));
+    if (hops.length === 0) this.#routes.del({ dst });
+    else this.#install(dst, hops);
+  }
+
+  /**
+   * By all next hops that are on a link of ours, in the order of their addresses, as BIRD merges them. Without any the kernel is
+   * asked all the same, so that it says why not.
+   */
+  #install(dst: Prefix, hops: readonly Ipv4Addr[]): void {
+    const near = hops.filter((hop) => this.host.fib.lookupScope(hop, "link")?.type === "unicast");
+    if (near.length < hops.length) this.#unresolved.set(formatPrefix(dst), { dst, hops });
+    const chosen = near.length === 0 ? hops.slice(0, 1) : near;
+    const nextHops = [...chosen].sort((x, y) => x - y).map((via) => ({ via }));
+    this.#routes.replace({ dst, nextHops, proto: "bird" });
   }
 
   #program(now: Instant): void {

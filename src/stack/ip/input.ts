@@ -72,7 +72,7 @@ function inputFinish(ip: Ipv4Layer, pkt: PacketBuffer, now: Instant): void {
     }
     reason = validateSource(netns, dev, conf, src);
     if (reason === DropReason.NOT_DROPPED) {
-      if (type === "unicast") ip.forward(pkt, route as Route, now);
+      if (type === "unicast") ip.forward(pkt, ip.pathFor(pkt, route as Route), now);
       else if (type === "local" && pkt.packetType !== PacketType.HOST) {
         // RFC 1122 section 3.3.6: a unicast address in a link-layer broadcast is somebody's mistake.
         netns.ctx.drop(pkt, DropReason.UNICAST_IN_L2_MULTICAST, now);

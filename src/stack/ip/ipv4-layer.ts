@@ -12,6 +12,7 @@ import { isLimitedBroadcast } from "./address-word.ts";
 import { forward } from "./forward.ts";
 import { input, inputTransport, localDeliver } from "./input.ts";
 import { type IpStats, newIpStats } from "./ip-stats.ts";
+import { packetHash } from "./multipath-hash.ts";
 import { output, pathMtu, routeOutput, routeReason, sendVia, sourceFor } from "./output.ts";
 import { PathMtuDiscovery, PathMtuTable } from "./path-mtu.ts";
 import { Reassembly } from "./reassembly.ts";
@@ -25,6 +26,7 @@ export class Ipv4Layer implements SegmentReceiver {
   readonly reassembly: Reassembly;
   readonly #handlers: (TransportHandler | undefined)[] = Array.from({ length: 256 });
   #id: number;
+  #multipathSeed: number | undefined;
 
   /** @param netns its namespace, of which nothing but `ctx` is touched yet */
   constructor(netns: Netns) {
@@ -116,7 +118,7 @@ export class Ipv4Layer implements SegmentReceiver {
     oif: NetDevice | undefined,
     now: Instant,
   ): DropReason {
-    const route = this.routeOutput(src, dst, oif);
+    const route = this.routeOutput(src, dst, oif, protocol);
     const reason = routeReason(route);
     if (route === undefined || reason !== DropReason.NOT_DROPPED) {
       this.stats.outNoRoutes++;
@@ -131,9 +133,32 @@ export class Ipv4Layer implements SegmentReceiver {
   /**
    * The route for packets of our own: undefined when there is none, or `src` (unless 0) is not ours. It may be one that
    * carries nothing: see {@link routeReason}. Follows `ip_route_output_key`.
+   *
+   * @param protocol with `ports` what tells flows apart where `fib_multipath_hash_policy` is 1
+   * @param ports source port in the upper 16 bits, destination port in the lower
    */
-  routeOutput(src: Ipv4Addr, dst: Ipv4Addr, oif: NetDevice | undefined): Route | undefined {
-    return routeOutput(this, src, dst === 0 ? LOCALHOST : dst, oif);
+  routeOutput(
+    src: Ipv4Addr,
+    dst: Ipv4Addr,
+    oif: NetDevice | undefined,
+    protocol = 0,
+    ports = 0,
+  ): Route | undefined {
+    return routeOutput(this, src, dst === 0 ? LOCALHOST : dst, oif, protocol, ports);
+  }
+
+  /** The path that a packet (`l3` at its header) takes by `route`: of several next hops that of its flow. */
+  pathFor(pkt: PacketBuffer, route: Route): Route {
+    const { multipath } = route;
+    if (multipath === undefined) return route;
+    const hash = packetHash(this.netns.sysctl.fibMultipathHashPolicy, this.multipathSeed, pkt);
+    return multipath.select(hash) ?? route;
+  }
+
+  /** Makes this namespace choose otherwise than others (`net.ipv4.fib_multipath_hash_seed`); drawn when it is first needed. */
+  get multipathSeed(): number {
+    this.#multipathSeed ??= this.netns.ctx.rng.u32() | 0;
+    return this.#multipathSeed;
   }
 
   /**

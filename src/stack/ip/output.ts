@@ -6,12 +6,14 @@ import { EtherType } from "../../wire/ethernet.ts";
 import * as icmp from "../../wire/icmp.ts";
 import * as ipv4 from "../../wire/ipv4.ts";
 import { gsoNetworkLen, gsoSegments, segment } from "../gso.ts";
+import type { Multipath } from "../multipath.ts";
 import type { NetDevice } from "../net-device.ts";
 import type { PacketBuffer } from "../packet-buffer.ts";
 import type { Route, RouteType } from "../route.ts";
 import { dstWord, isLimitedBroadcast, isZeronet } from "./address-word.ts";
 import { fragment } from "./fragment.ts";
 import type { Ipv4Layer } from "./ipv4-layer.ts";
+import { flowHash } from "./multipath-hash.ts";
 import { PathMtuDiscovery } from "./path-mtu.ts";
 
 /** Length on the wire, in bytes from the IP header: of a super-packet, that of its longest segment. */
@@ -39,6 +41,8 @@ export function routeOutput(
   src: Ipv4Addr,
   dst: Ipv4Addr,
   oif: NetDevice | undefined,
+  protocol: number,
+  ports: number,
 ): Route | undefined {
   const { netns } = ip;
   const group = isLimitedBroadcast(dst) || isMulticast(dst);
@@ -52,7 +56,22 @@ export function routeOutput(
   if (route === undefined && dev?.up === true && !isZeronet(dst)) return onLink(dev, dst);
   if (route?.type === "unicast" && (isZeronet(dst) || (isLoopback(src) && route.dev !== ip.lo)))
     return undefined;
-  return route;
+  if (route?.multipath === undefined || dev !== undefined) return route;
+  return selectPath(ip, route.multipath, src, dst, protocol, ports);
+}
+
+/** Which of several next hops, when the caller named no device (`fib_select_path`). */
+function selectPath(
+  ip: Ipv4Layer,
+  multipath: Multipath,
+  src: Ipv4Addr,
+  dst: Ipv4Addr,
+  protocol: number,
+  ports: number,
+): Route | undefined {
+  const policy = ip.netns.sysctl.fibMultipathHashPolicy;
+  const hash = flowHash(policy, ip.multipathSeed, src, dst, protocol, ports);
+  return src === 0 ? multipath.select(hash) : multipath.selectFrom(hash, src, ip.netns);
 }
 
 /** The device that has `addr`. */
@@ -74,6 +93,7 @@ function onLink(dev: NetDevice, dst: Ipv4Addr): Route {
     proto: "kernel",
     metric: 0,
     onlink: true,
+    multipath: undefined,
   };
 }
 

@@ -58,5 +58,7 @@ function reversePath(netns: Netns, dev: NetDevice, conf: DevConf, src: Ipv4Addr)
     case "prohibit":
       return DropReason.IP_RPFILTER;
   }
-  return back.dev === dev || conf.rpFilter !== 1 ? DropReason.NOT_DROPPED : DropReason.IP_RPFILTER;
+  // Of several next hops any will do (`fib_info_nh_uses_dev`), since an answer may take any.
+  const matches = back.dev === dev || conf.rpFilter !== 1 || back.multipath?.uses(dev) === true;
+  return matches ? DropReason.NOT_DROPPED : DropReason.IP_RPFILTER;
 }

@@ -37,6 +37,7 @@ const route = fc
       scope: type === "local" ? "host" : "link",
       proto: "boot",
       onlink: false,
+      multipath: undefined,
     };
   });
 

@@ -27,6 +27,7 @@ function route(dst: string, dev: TestWire | undefined, more: Partial<Route> = {}
     proto: "boot",
     metric: 0,
     onlink: false,
+    multipath: undefined,
     ...more,
   };
 }

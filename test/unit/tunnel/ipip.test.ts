@@ -453,8 +453,9 @@ describe("no way out", () => {
   ];
   test.each(routes)("%s", (_name, via) => {
     const { one, close } = lab();
-    const spec = { dst: prefix("10.99.0.0/24"), dev: one.tunl0, onlink: true };
-    const added = one.host.addRoute({ ...spec, via: via === undefined ? undefined : ipv4(via) }, 0);
+    const spec = { dst: prefix("10.99.0.0/24"), dev: one.tunl0 };
+    const hop = via === undefined ? {} : { via: ipv4(via), onlink: true };
+    const added = one.host.addRoute({ ...spec, ...hop }, 0);
     if (!added.ok) {
       // Linux takes no group as a gateway; a packet that claims one has to end all the same.
       const pkt = packetOf(pool, inside);

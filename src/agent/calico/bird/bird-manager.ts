@@ -28,8 +28,10 @@ import { OwnNetworks, ownNetwork } from "./own-networks.ts";
 import { PeerPolicies } from "./peer-policies.ts";
 import { type KernelRouteChange, type NextHopWay, RouteExporter } from "./route-exporter.ts";
 
-/** BIRD merges this many equal paths (`merge paths on`). */
-const MULTIPATH_MAX = 16;
+/** More than the kernel gets (`merge paths on`): of them {@link RouteExporter} takes those with the lowest addresses, as BIRD does. */
+const EQUAL_PATHS_MAX = 256;
+
+const IGP_METRIC_UNKNOWN = 0xffff_ffff;
 
 export interface BirdManagerOptions {
   readonly node: string;
@@ -48,10 +50,10 @@ export interface BirdManagerOptions {
   /** "eth0" unless given. */
   readonly nic?: string;
   /**
-   * How the kernel gets to an address, routes of `proto bird` aside. Undefined: not at all, and what leads there is unreachable. Unless
+   * How the kernel gets to an address, routes of `proto bird` aside. None: not at all, and what leads there is unreachable. Unless
    * given, everything is on the link of the NIC.
    */
-  readonly wayTo?: (addr: Ipv4Addr) => NextHopWay | undefined;
+  readonly wayTo?: (addr: Ipv4Addr) => readonly NextHopWay[];
   /** Without it no session has a password. */
   readonly secret?: (ref: { readonly name: string; readonly key: string }) => string | undefined;
 }
@@ -92,7 +94,7 @@ export class BirdManager {
 
   constructor(options: BirdManagerOptions) {
     const { node, underlay, asNumber = DEFAULT_AS, version, rng, ids, matches, nic = "eth0" } = options;
-    const { wayTo = () => ({ gateway: undefined, dev: nic }) } = options;
+    const { wayTo = () => [{ gateway: undefined, dev: nic }] } = options;
     this.#options = options;
     this.timers = BIRD_TIMERS[options.timers];
     this.#ownAddr = underlay;
@@ -101,7 +103,7 @@ export class BirdManager {
         localAs: asNumber,
         routerId: underlay,
         clusterId: underlay,
-        decision: { ...DEFAULT_DECISION, multipathMax: MULTIPATH_MAX, multipathRelax: true },
+        decision: { ...DEFAULT_DECISION, multipathMax: EQUAL_PATHS_MAX, multipathRelax: true },
         dynamicLimit: 0,
         restarting: options.restarting,
         deferralSec: this.timers.recoveryWaitSec,
@@ -110,7 +112,7 @@ export class BirdManager {
         rng,
         ids,
         routes: true,
-        nextHopMetric: (hop) => (typeof hop === "number" && wayTo(hop) !== undefined ? 0 : undefined),
+        nextHopMetric: (hop) => (typeof hop === "number" ? igpMetric(wayTo(hop)) : undefined),
         isLocalAddress: (hop) => hop === underlay || hop === this.#ownAddr,
       },
     );
@@ -311,6 +313,12 @@ export class BirdManager {
     if (level !== "debug") this.#outputs.push(logOutput(level, `${neighbor}: ${message}`));
     if (trace.t === "state" || trace.t === "connectFailed") this.#outputs.push({ t: "status" });
   }
+}
+
+/** `rt_get_igp_metric`: what is on a link is nearest, and of what is behind a gateway nobody knows how far it is. */
+function igpMetric([way]: readonly NextHopWay[]): number | undefined {
+  if (way === undefined) return undefined;
+  return way.gateway === undefined ? 0 : IGP_METRIC_UNKNOWN;
 }
 
 /** In BIRD's words, where it has any. */

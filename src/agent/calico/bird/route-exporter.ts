@@ -1,5 +1,6 @@
 // From what the speaker has chosen to what stands in the kernel: BIRD's kernel protocol with Calico's filter and the fork's
-// krt_tunnel (specs on Calico, sections 2.2 and 3.3). Each route is said once, and what is the same as before not at all.
+// krt_tunnel and `merge paths on` (specs on Calico, sections 2.2, 3.1 and 3.3). Each route is said once, and what is the same as
+// before not at all. Which paths are equal the speaker has decided; here they become next hops of one route.
 import type { Ipv4Addr, Prefix } from "../../../base/ipv4-addr.ts";
 import { type KernelRules, kernelVerdict } from "../../../control/calico/calc/kernel-rules.ts";
 import type { RouteChange } from "../../../routing/bgp/speaker/speaker-messages.ts";
@@ -13,15 +14,20 @@ export interface NextHopWay {
   readonly dev: string;
 }
 
+/** One next hop of such a route. */
+export interface KernelNextHop {
+  readonly via: Ipv4Addr;
+  /** "tunl0", or the NIC. */
+  readonly dev: string;
+  readonly onlink: boolean;
+}
+
 /** A route that is to be in the kernel, of `proto bird`. */
 export interface KernelRoute {
   readonly dst: Prefix;
   readonly type: "unicast" | "blackhole";
-  /** Several share the load, where the kernel can do that; else the first one counts. None for a blackhole. */
-  readonly nextHops: readonly Ipv4Addr[];
-  /** "tunl0", or the NIC; undefined for a blackhole. */
-  readonly dev: string | undefined;
-  readonly onlink: boolean;
+  /** Several share the load, and stand in the order of their addresses. None for a blackhole. */
+  readonly nextHops: readonly KernelNextHop[];
 }
 
 export type KernelRouteChange =
@@ -29,6 +35,9 @@ export type KernelRouteChange =
   | { readonly t: "del"; readonly dst: Prefix };
 
 const TUNNEL_DEVICE = "tunl0";
+
+/** The default limit of `merge paths`. */
+const NEXT_HOPS_MAX = 16;
 
 /** Number that stands for a prefix. */
 function keyOf({ addr, len }: Prefix): number {
@@ -41,7 +50,7 @@ interface Learned {
 }
 
 export class RouteExporter {
-  readonly #wayTo: (addr: Ipv4Addr) => NextHopWay | undefined;
+  readonly #wayTo: (addr: Ipv4Addr) => readonly NextHopWay[];
   readonly #learned = new Map<number, Learned>();
   #blocks = new Map<number, Prefix>();
   /** Static routes to peers that are behind a gateway (`reachableBy`). */
@@ -51,8 +60,8 @@ export class RouteExporter {
   #rules: KernelRules;
   #subnet: Prefix | undefined;
 
-  /** @param wayTo answers from the kernel's table; BIRD's routes must not be in the answer */
-  constructor(rules: KernelRules, wayTo: (addr: Ipv4Addr) => NextHopWay | undefined) {
+  /** @param wayTo answers from the kernel's table, all next hops of one route; BIRD's routes must not be in the answer */
+  constructor(rules: KernelRules, wayTo: (addr: Ipv4Addr) => readonly NextHopWay[]) {
     this.#rules = rules;
     this.#wayTo = wayTo;
   }
@@ -131,32 +140,33 @@ export class RouteExporter {
     if (dst.len === 32 || kernelVerdict(this.#rules, dst, undefined, this.#subnet).t === "reject") {
       return undefined;
     }
-    return { dst, type: "blackhole", nextHops: [], dev: undefined, onlink: false };
+    return { dst, type: "blackhole", nextHops: [] };
   }
 
   #unicast({ dst, hops }: Learned): KernelRoute | undefined {
     const [first] = hops;
     const verdict = kernelVerdict(this.#rules, dst, first, this.#subnet);
     if (verdict.t === "reject" || first === undefined) return undefined;
+    const straight = this.#straight(dst, hops);
     // The fork sets the tunnel on routes with one next hop alone: those with several leave as they are.
-    if (verdict.tunnel && hops.length === 1) {
-      return { dst, type: "unicast", nextHops: [first], dev: TUNNEL_DEVICE, onlink: true };
+    if (verdict.tunnel && (hops.length === 1 || straight?.nextHops.length === 1)) {
+      return { dst, type: "unicast", nextHops: [{ via: first, dev: TUNNEL_DEVICE, onlink: true }] };
     }
-    return this.#straight(dst, hops);
+    return straight;
   }
 
-  /** `gateway recursive`: through whatever gateway the next hop is reached by. */
+  /** `gateway recursive`: through whatever gateways each next hop is reached by. Those behind one gateway are one. */
   #straight(dst: Prefix, hops: readonly Ipv4Addr[]): KernelRoute | undefined {
-    const gateways: Ipv4Addr[] = [];
-    let dev: string | undefined;
+    const nextHops: KernelNextHop[] = [];
     for (const hop of hops) {
-      const way = this.#wayTo(hop);
-      if (way === undefined || (dev !== undefined && dev !== way.dev)) continue;
-      dev = way.dev;
-      const gateway = way.gateway ?? hop;
-      if (!gateways.includes(gateway)) gateways.push(gateway);
+      for (const { gateway = hop, dev } of this.#wayTo(hop)) {
+        const next = { via: gateway, dev, onlink: false };
+        if (!nextHops.some((one) => sameNextHop(one, next))) nextHops.push(next);
+      }
     }
-    return dev === undefined ? undefined : { dst, type: "unicast", nextHops: gateways, dev, onlink: false };
+    nextHops.sort((x, y) => x.via - y.via);
+    nextHops.splice(NEXT_HOPS_MAX);
+    return nextHops.length === 0 ? undefined : { dst, type: "unicast", nextHops };
   }
 }
 
@@ -167,9 +177,11 @@ function isIpv4(hop: NextHop): hop is Ipv4Addr {
 function sameRoute(x: KernelRoute, y: KernelRoute): boolean {
   return (
     x.type === y.type &&
-    x.dev === y.dev &&
-    x.onlink === y.onlink &&
     x.nextHops.length === y.nextHops.length &&
-    x.nextHops.every((hop, i) => hop === y.nextHops[i])
+    x.nextHops.every((hop, i) => sameNextHop(hop, y.nextHops[i] as KernelNextHop))
   );
+}
+
+function sameNextHop(x: KernelNextHop, y: KernelNextHop): boolean {
+  return x.via === y.via && x.dev === y.dev && x.onlink === y.onlink;
 }

@@ -2,7 +2,7 @@
 import { formatPrefix, type Prefix } from "../../../base/ipv4-addr.ts";
 import type { Instant } from "../../../base/time.ts";
 import type { Netns } from "../../../stack/netns.ts";
-import type { RouteSpec } from "../../../stack/route.ts";
+import type { NextHopSpec, RouteSpec } from "../../../stack/route.ts";
 import { type ResyncCount, RouteTable } from "../../route-table.ts";
 import type { KernelRoute, KernelRouteChange } from "../bird/route-exporter.ts";
 
@@ -42,7 +42,7 @@ export class KernelRoutes {
 
   /** A device has come or gone. */
   devicesChanged(): void {
-    for (const route of this.#wanted.values()) if (route.dev !== undefined) this.#put(route);
+    for (const route of this.#wanted.values()) if (route.type === "unicast") this.#put(route);
   }
 
   /** @returns what the kernel refuses, one complaint a route */
@@ -66,12 +66,14 @@ export class KernelRoutes {
     this.#table.replace(spec);
   }
 
-  /** Of several next hops the first counts: this kernel knows no multipath routes. */
-  #specOf({ dst, type, nextHops, dev: name, onlink }: KernelRoute): RouteSpec | undefined {
+  /** By the next hops whose devices are there, as long as there is one. */
+  #specOf({ dst, type, nextHops }: KernelRoute): RouteSpec | undefined {
     if (type === "blackhole") return { dst, type, proto: "bird" };
-    const dev = name === undefined ? undefined : this.#host.device(name);
-    const [via] = nextHops;
-    if (dev === undefined || !dev.up || via === undefined) return undefined;
-    return { dst, via, dev, onlink, proto: "bird" };
+    const ready: NextHopSpec[] = [];
+    for (const { via, dev: name, onlink } of nextHops) {
+      const dev = this.#host.device(name);
+      if (dev?.up === true) ready.push({ via, dev, onlink });
+    }
+    return ready.length === 0 ? undefined : { dst, nextHops: ready, proto: "bird" };
   }
 }

@@ -84,8 +84,11 @@ test("where nobody has changed anything, nobody looks before the refresh", () =>
 });
 
 test("a route of BIRD's is back with its next scan, every two seconds", () => {
-  const route = { dst: prefix("192.168.9.0/26"), type: "unicast", dev: "eth0", onlink: false } as const;
-  felix.kernelRoute({ t: "replace", route: { ...route, nextHops: [ipv4("10.20.0.6")] } });
+  const hop = { via: ipv4("10.20.0.6"), dev: "eth0", onlink: false };
+  felix.kernelRoute({
+    t: "replace",
+    route: { dst: prefix("192.168.9.0/26"), type: "unicast", nextHops: [hop] },
+  });
   felix.completeDeferredWork(now);
   const line = "192.168.9.0/26 via 10.20.0.6 dev eth0 proto bird \n";
   expect(sh("ip route show 192.168.9.0/26")).toBe(line);

@@ -57,8 +57,6 @@ test("nothing is done before everything has been listed", () => {
     dst: prefix("10.244.7.0/26"),
     type: "blackhole",
     nextHops: [],
-    dev: undefined,
-    onlink: false,
   };
   expect(outputs(manager)).toEqual([
     { t: "listen", port: 179 },
@@ -157,7 +155,7 @@ test("a peer behind a gateway has a route as long as it is a peer", () => {
   const spec = { peerIP: "10.9.9.9", asNumber: 64600, reachableBy: "10.0.0.254" };
   const manager = managerOf([A, resource("BGPPeer", "tor", spec), IN_SYNC]);
   const dst = prefix("10.9.9.9/32");
-  const route = { dst, type: "unicast", nextHops: [ipv4("10.0.0.254")], dev: "eth0", onlink: false };
+  const route = { dst, type: "unicast", nextHops: [{ via: ipv4("10.0.0.254"), dev: "eth0", onlink: false }] };
   expect(outputs(manager)).toContainEqual({ t: "route", change: { t: "replace", route } });
   manager.onUpdate(resource("BGPPeer", "tor", undefined));
   manager.completeDeferredWork(1);

@@ -11,10 +11,16 @@ import { resource } from "../../../../support/calico-bird.ts";
 const SUBNET = prefix("10.0.0.0/24");
 const ROUTER = ipv4("10.0.0.254");
 
-/** A node on 10.0.0.0/24, behind whose router there is 10.0.1.0/24, and nothing else. */
-function wayTo(addr: number): NextHopWay | undefined {
-  if (contains(SUBNET, addr)) return { gateway: undefined, dev: "eth0" };
-  return contains(prefix("10.0.1.0/24"), addr) ? { gateway: ROUTER, dev: "eth0" } : undefined;
+/**
+ * A node on 10.0.0.0/24, behind whose router there is 10.0.1.0/24, and on 10.2.0.0/24; to 10.3.0.0/24 it has two routers, and nothing
+ * else.
+ */
+function wayTo(addr: number): readonly NextHopWay[] {
+  if (contains(SUBNET, addr)) return [{ gateway: undefined, dev: "eth0" }];
+  if (contains(prefix("10.2.0.0/24"), addr)) return [{ gateway: undefined, dev: "eth1" }];
+  const first = { gateway: ROUTER, dev: "eth0" };
+  if (contains(prefix("10.3.0.0/24"), addr)) return [first, { gateway: ipv4("10.2.0.254"), dev: "eth1" }];
+  return contains(prefix("10.0.1.0/24"), addr) ? [first] : [];
 }
 
 function pool(ipipMode: EncapMode, vxlanMode: EncapMode = "Never"): CalicoUpdate {
@@ -43,9 +49,12 @@ function learn(made: RouteExporter, net: string, ...hops: readonly string[]): vo
 function routes(made: RouteExporter): string[] {
   return made.takeChanges().map((change) => {
     if (change.t === "del") return `del ${formatPrefix(change.dst)}`;
-    const { dst, type, nextHops, dev, onlink } = change.route;
+    const { dst, type, nextHops } = change.route;
     if (type === "blackhole") return `blackhole ${formatPrefix(dst)}`;
-    return `${formatPrefix(dst)} via ${nextHops.map(formatIpv4).join("|")} dev ${dev}${onlink ? " onlink" : ""}`;
+    const hops = nextHops.map(
+      ({ via, dev, onlink }) => `via ${formatIpv4(via)} dev ${dev}${onlink ? " onlink" : ""}`,
+    );
+    return `${formatPrefix(dst)} ${hops.join(" | ")}`;
   });
 }
 
@@ -98,10 +107,45 @@ describe("a block goes", () => {
     expect(routes(made)).toEqual([`${BLOCK} via 10.0.0.2 dev tunl0 onlink`]);
   });
 
-  test("without the tunnel when several paths share the load", () => {
+  test("without the tunnel when several paths share the load, in the order of their addresses", () => {
     const made = exporter([pool("Always")]);
-    learn(made, BLOCK, "10.0.0.2", "10.0.0.3");
-    expect(routes(made)).toEqual([`${BLOCK} via 10.0.0.2|10.0.0.3 dev eth0`]);
+    learn(made, BLOCK, "10.0.0.3", "10.0.1.2", "10.0.0.2");
+    expect(routes(made)).toEqual([
+      `${BLOCK} via 10.0.0.2 dev eth0 | via 10.0.0.3 dev eth0 | via 10.0.0.254 dev eth0`,
+    ]);
+    // One of them is withdrawn: the route is said anew, never taken out.
+    learn(made, BLOCK, "10.0.0.3", "10.0.0.2");
+    expect(routes(made)).toEqual([`${BLOCK} via 10.0.0.2 dev eth0 | via 10.0.0.3 dev eth0`]);
+    learn(made, BLOCK, "10.0.0.2");
+    expect(routes(made)).toEqual([`${BLOCK} via 10.0.0.2 dev tunl0 onlink`]);
+  });
+
+  test("each by the device that its next hop is behind; what cannot be reached is left out", () => {
+    const made = exporter([pool("Never")]);
+    learn(made, BLOCK, "10.2.0.2", "10.9.9.9", "10.0.0.3");
+    expect(routes(made)).toEqual([`${BLOCK} via 10.0.0.3 dev eth0 | via 10.2.0.2 dev eth1`]);
+  });
+
+  test("by all routers that lead to its next hop", () => {
+    const made = exporter([pool("Never")]);
+    learn(made, BLOCK, "10.3.0.5");
+    expect(routes(made)).toEqual([`${BLOCK} via 10.0.0.254 dev eth0 | via 10.2.0.254 dev eth1`]);
+  });
+
+  test("by sixteen next hops and no more, those with the lowest addresses", () => {
+    const made = exporter([pool("Never")]);
+    learn(made, BLOCK, ...Array.from({ length: 20 }, (_, i) => `10.0.0.${20 - i}`));
+    const hops = routes(made)[0]?.split(" | ") ?? [];
+    expect([hops.length, hops.at(-1)]).toEqual([16, "via 10.0.0.16 dev eth0"]);
+  });
+
+  test("by one next hop when all are behind one gateway, and then through the tunnel", () => {
+    const never = exporter([pool("Never")]);
+    learn(never, BLOCK, "10.0.1.2", "10.0.1.3");
+    expect(routes(never)).toEqual([`${BLOCK} via 10.0.0.254 dev eth0`]);
+    const cross = exporter([pool("CrossSubnet")]);
+    learn(cross, BLOCK, "10.0.1.2", "10.0.1.3");
+    expect(routes(cross)).toEqual([`${BLOCK} via 10.0.1.2 dev tunl0 onlink`]);
   });
 
   test("by whom programClusterRoutes says", () => {
