@@ -13,6 +13,8 @@ import { type Bench, type BenchRow, median, range } from "./result.ts";
 /** Processes of each kind that run at once: memory that is shared counts as in a lab. */
 const PROCESSES = 20;
 const EVENTS = 1000;
+/** V8 collects the garbage of an idle process about eight seconds after its start. */
+const REST_MS = 15_000;
 const ROOT = resolve(import.meta.dirname, "../..");
 
 interface Opened {
@@ -26,6 +28,8 @@ interface Spent {
 interface Cost {
   readonly openMs: number[];
   readonly pssMib: number[];
+  /** The same when the garbage of the start is collected. */
+  readonly restMib: number[];
   /** Microseconds an event. */
   readonly eventUs: number[];
 }
@@ -63,12 +67,19 @@ async function measure(client: Client, file: string, url: string): Promise<Cost>
       openMs.push((await child.next<Opened>()).openUs / 1000);
     }
     await new Promise((done) => setTimeout(done, 1500));
-    const pssMib: number[] = [];
-    for (const child of children) pssMib.push((await pssBytes(child.process.pid as number)) / 2 ** 20);
-    return { openMs, pssMib, eventUs: client === "none" ? [] : await deliver(children, url) };
+    const pssMib = await pssOf(children);
+    await new Promise((done) => setTimeout(done, REST_MS));
+    const restMib = await pssOf(children);
+    return { openMs, pssMib, restMib, eventUs: client === "none" ? [] : await deliver(children, url) };
   } finally {
     for (const child of children) await child.close();
   }
+}
+
+async function pssOf(children: readonly JsonChild[]): Promise<number[]> {
+  const mib: number[] = [];
+  for (const child of children) mib.push((await pssBytes(child.process.pid as number)) / 2 ** 20);
+  return mib;
 }
 
 /** CPU of each process for each event, while a writer writes one after the other, so that each is a message of its own. */
@@ -127,8 +138,9 @@ export const storeClient: Bench = {
         costs[client] = await measure(client, await bundle(client, folder), store.url);
       }
       const { none, slim, etcd3 } = costs as Record<Client, Cost>;
-      const bare = median(none.pssMib);
-      const share = ({ pssMib }: Cost): number[] => pssMib.map((each) => each - bare);
+      const alone = (cost: Cost, when: "pssMib" | "restMib"): number[] =>
+        cost[when].map((each) => each - median(none[when]));
+      const bare = (when: "pssMib" | "restMib"): string => `${median(none[when]).toFixed(1)} MiB`;
       return [
         row(
           "CPU of a store client, loaded and open (read, watch, lease)",
@@ -139,10 +151,18 @@ export const storeClient: Bench = {
         ),
         row("proportional memory of a process with a store client", "MiB", slim.pssMib, etcd3.pssMib, 0.45),
         row(
-          `of that the client alone (a process without: ${bare.toFixed(1)} MiB)`,
+          `of that the client alone (a process without: ${bare("pssMib")})`,
           "MiB",
-          share(slim),
-          share(etcd3),
+          alone(slim, "pssMib"),
+          alone(etcd3, "pssMib"),
+          undefined,
+        ),
+        row("the process at rest, 15 s later", "MiB", slim.restMib, etcd3.restMib, undefined),
+        row(
+          `of that the client alone (a process without: ${bare("restMib")})`,
+          "MiB",
+          alone(slim, "restMib"),
+          alone(etcd3, "restMib"),
           undefined,
         ),
         row("CPU of a watch event, delivered alone", "µs", slim.eventUs, etcd3.eventUs, undefined),

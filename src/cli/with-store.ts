@@ -1,6 +1,6 @@
 // Commands about Calico's resources and addresses speak with the store itself: a lab's, or the one that --etcd names.
 import { PodloomError } from "../io/podloom-error.ts";
-import { CalicoClient, type StoreAddress } from "../lab/calico-client.ts";
+import { CalicoClient, PERSONS_TIMEOUT_US, type StoreAddress } from "../lab/calico-client.ts";
 import { type CommandContext, withLab } from "./command-context.ts";
 
 /** Which store. */
@@ -19,7 +19,7 @@ export async function withStore<T>(
   use: (client: CalicoClient) => Promise<T>,
 ): Promise<T> {
   const store = which.etcd === undefined ? await labStore(which.lab, cx) : readStore(which.etcd);
-  const client = await CalicoClient.open(store, (text) => cx.terminal.note(text));
+  const client = await CalicoClient.open(store, (text) => cx.terminal.note(text), PERSONS_TIMEOUT_US);
   try {
     return await use(client);
   } finally {

@@ -1,5 +1,5 @@
 // A connection to a store that holds a Calico cluster: resources and addresses, by the engines that nodes use themselves.
-import { NEVER } from "../base/time.ts";
+import { NEVER, SEC_US } from "../base/time.ts";
 import { IpamEngine } from "../control/calico/ipam/ipam-engine.ts";
 import type { IpamAnswer, IpamError, IpamRequest } from "../control/calico/ipam/ipam-messages.ts";
 import type { ResourceOutcome, ResourceRequest } from "../control/calico/resource-messages.ts";
@@ -9,7 +9,7 @@ import type { KeyRange, KeyValue, StoreEvent, StoreOp } from "../control/datasto
 import { OpIds } from "../control/datastore/pending-ops.ts";
 import type { LogOutput } from "../control/log.ts";
 import { MonotonicClock, SystemRng } from "../io/clock.ts";
-import type { EtcdTransport } from "../io/etcd/etcd-transport.ts";
+import { type EtcdTransport, StoreError } from "../io/etcd/etcd-transport.ts";
 import { openTransport, type StoreClient } from "../io/etcd/open-transport.ts";
 import { StoreDriver } from "../io/etcd/store-driver.ts";
 import { PodloomError } from "../io/podloom-error.ts";
@@ -26,7 +26,15 @@ export interface StoreAddress {
   readonly client: StoreClient;
 }
 
+/** How long a person at a terminal waits for a resource of a store that does not answer. */
+export const PERSONS_TIMEOUT_US = 5 * SEC_US;
+
+const REMEDY =
+  "See that it runs and answers there: `podloom get nodes -o wide` says since when a lab's store is away. One that hangs may be killed: " +
+  "a lab starts its own again.";
+
 export class CalicoClient {
+  readonly #endpoints: string;
   readonly #clock = new MonotonicClock();
   readonly #transport: EtcdTransport;
   readonly #driver: StoreDriver;
@@ -41,21 +49,34 @@ export class CalicoClient {
    * Connects at the first request.
    *
    * @param onLog what the engines have to say besides: keys that cannot be read, for example
+   * @param requestTimeoutUs of requests on resources; as long as a node waits else
    */
   static async open(
-    { endpoints, client }: StoreAddress,
+    address: StoreAddress,
     onLog: (text: string) => void,
+    requestTimeoutUs?: number,
   ): Promise<CalicoClient> {
-    return new CalicoClient(await openTransport({ endpoints }, client), onLog);
+    const { endpoints, client } = address;
+    return new CalicoClient(address, await openTransport({ endpoints }, client), onLog, requestTimeoutUs);
   }
 
-  private constructor(transport: EtcdTransport, onLog: (text: string) => void) {
+  private constructor(
+    { endpoints }: StoreAddress,
+    transport: EtcdTransport,
+    onLog: (text: string) => void,
+    requestTimeoutUs: number | undefined,
+  ) {
     const ids = new OpIds();
     const rng = new SystemRng();
+    this.#endpoints = endpoints.join(", ");
     this.#onLog = onLog;
     this.#transport = transport;
     this.#driver = new StoreDriver(this.#transport, (event) => this.#handle(event));
-    this.#writer = new ResourceWriter({ ids, rng });
+    this.#writer = new ResourceWriter({
+      ids,
+      rng,
+      ...(requestTimeoutUs !== undefined && { requestTimeoutUs }),
+    });
     this.#ipam = new IpamEngine({
       ids,
       rng,
@@ -66,9 +87,11 @@ export class CalicoClient {
   }
 
   /** Performs a request on resources. Never rejects: what went wrong is an outcome. */
-  request(request: ResourceRequest): Promise<ResourceOutcome> {
+  async request(request: ResourceRequest): Promise<ResourceOutcome> {
     const number = this.#writer.submit(request, this.#clock.now(), Date.now());
-    return this.#whenDone(this.#outcomes, number);
+    const outcome = await this.#whenDone(this.#outcomes, number);
+    if (outcome.t !== "refused" || outcome.code !== "unavailable") return outcome;
+    return { ...outcome, message: `${this.#endpoints}: ${outcome.message}` };
   }
 
   /** Releases addresses or affinities. Never rejects. */
@@ -87,9 +110,14 @@ export class CalicoClient {
     return outcome.stored as readonly { resource: ResourceOf<K>; modRevision: number }[];
   }
 
-  /** Keys as they stand. @throws StoreError */
+  /** Keys as they stand. @throws PodloomError PL_ETCD_UNAVAILABLE, StoreError */
   async range(range: KeyRange): Promise<readonly KeyValue[]> {
-    return (await this.#transport.range(range)).kvs;
+    try {
+      return (await this.#transport.range(range)).kvs;
+    } catch (thrown) {
+      const away = thrown instanceof StoreError && ["unavailable", "timeout"].includes(thrown.reason);
+      throw away ? unavailable(`${this.#endpoints}: the store cannot be reached: ${thrown.message}`) : thrown;
+    }
   }
 
   /** For writes that no engine has. */
@@ -152,11 +180,15 @@ export class CalicoClient {
 /** An outcome that is none that was hoped for, as an error. */
 export function refusal(outcome: ResourceOutcome): PodloomError {
   if (outcome.t !== "refused") return new PodloomError("PL_RESOURCE", `unexpected outcome ${outcome.t}`);
-  const code = outcome.code === "unavailable" ? "PL_ETCD_UNAVAILABLE" : "PL_RESOURCE";
-  return new PodloomError(code, outcome.message);
+  const { code, message } = outcome;
+  return code === "unavailable" ? unavailable(message) : new PodloomError("PL_RESOURCE", message);
+}
+
+function unavailable(message: string): PodloomError {
+  return new PodloomError("PL_ETCD_UNAVAILABLE", message, { remedy: REMEDY });
 }
 
 /** Why addresses could not be released. */
 export function ipamFault({ code, message }: IpamError): PodloomError {
-  return new PodloomError(code === "unavailable" ? "PL_ETCD_UNAVAILABLE" : "PL_IPAM", message);
+  return code === "unavailable" ? unavailable(message) : new PodloomError("PL_IPAM", message);
 }

@@ -74,6 +74,8 @@ export async function reportCluster(client: CalicoClient): Promise<IpamReportClu
 
 /** Releases addresses, whoever has them. Answers those that were given to somebody. @throws PodloomError PL_IPAM */
 export async function releaseAddress(client: CalicoClient, addr: Ipv4Addr): Promise<boolean> {
+  // Does the store answer at all? The engine would wait for that as long as a node does, which is too long for a person.
+  await client.range({ key: IPAM_CONFIG_KEY, rangeEnd: undefined });
   const { addrs, error } = await client.ipam({ t: "releaseIps", addrs: [addr] });
   if (error !== undefined) throw ipamFault(error);
   return addrs.length > 0;

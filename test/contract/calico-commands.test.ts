@@ -407,3 +407,32 @@ spec: { node: n1, peerIP: 10.1.0.1, asNumber: 64600 }
     expect(await podloom("delete", "ippool", "../x")).toBe(2);
   });
 });
+
+describe("a store that hangs", () => {
+  test.each([
+    ["get", "ippool"],
+    ["get", "ippool", "p1"],
+    ["ipam", "check"],
+    ["ipam", "release", "--ip=192.168.0.1"],
+    ["apply", "-f", "f.yaml"],
+  ])(
+    "ends `%s %s` in a time that a person waits, with its endpoint and what to do",
+    async (...argv) => {
+      file(POOL);
+      await store.pause();
+      const began = performance.now();
+      try {
+        expect(await podloom(...argv)).toBe(argv[0] === "apply" ? 1 : 5);
+      } finally {
+        store.resume();
+      }
+      // 3 s for a call and 5 s for a resource. A node would have waited for 15 s, and 90 s for an address.
+      expect(performance.now() - began).toBeLessThan(12_000);
+      expect(err).toContain(store.url);
+      expect(err).toContain(
+        argv[0] === "apply" ? "Nothing was changed." : "`podloom get nodes -o wide` says",
+      );
+    },
+    30_000,
+  );
+});

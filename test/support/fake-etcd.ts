@@ -58,6 +58,8 @@ export class FakeEtcd {
   clusterId = "1001";
   readonly history: Commit[] = [];
   readonly #kvs = new Map<string, KeyValue>();
+  /** All that a key has been, tombstones included. */
+  readonly #versions = new Map<string, KeyValue[]>();
   readonly #leases = new Map<LeaseId, Lease>();
   #nextLease = 0x694d_7b00_0000_0000n;
 
@@ -107,6 +109,7 @@ export class FakeEtcd {
     this.compactRevision = 0;
     this.history.length = 0;
     this.#kvs.clear();
+    this.#versions.clear();
     this.#leases.clear();
   }
 
@@ -147,7 +150,7 @@ export class FakeEtcd {
     const { id } = op;
     switch (op.t) {
       case "range":
-        return { t: "rangeDone", id, header: this.header, kvs: this.#range(op.range) };
+        return { t: "rangeDone", id, header: this.header, kvs: this.#rangeAt(op.range, op.revision ?? 0) };
       case "txn":
         return this.#txn(op);
       case "leaseGrant": {
@@ -169,6 +172,16 @@ export class FakeEtcd {
         return { t: "leaseTimeToLive", id, lease: op.lease, ttlSec, grantedTtlSec: lease?.ttlSec ?? 0 };
       }
     }
+  }
+
+  #rangeAt(range: KeyRange, revision: number): KeyValue[] {
+    if (revision === 0) return this.#range(range);
+    if (revision > this.revision)
+      throw new Refused("invalid", "etcdserver: mvcc: required revision is a future revision");
+    if (revision < this.compactRevision)
+      throw new Refused("compacted", "etcdserver: mvcc: required revision has been compacted");
+    const then = [...this.#versions.values()].map((all) => all.findLast((kv) => kv.modRevision <= revision));
+    return then.filter((kv) => kv !== undefined && kv.version > 0 && inRange(range, kv.key)) as KeyValue[];
   }
 
   #range(range: KeyRange): KeyValue[] {
@@ -234,6 +247,7 @@ export class FakeEtcd {
           lease: op.lease,
         };
         this.#kvs.set(op.key, kv);
+        this.#remember(kv);
         events.push({ t: "put", kv });
         return { t: "put" };
       }
@@ -252,6 +266,7 @@ export class FakeEtcd {
       version: 0,
       lease: NO_LEASE,
     };
+    this.#remember(tombstone);
     return { t: "delete", kv: tombstone };
   }
 
@@ -260,6 +275,12 @@ export class FakeEtcd {
     const kvs = [...lease.keys].sort().map((key) => this.#kvs.get(key) as KeyValue);
     const events = kvs.map((kv) => this.#remove(kv, this.revision + 1));
     if (events.length > 0) this.#commit(events);
+  }
+
+  #remember(kv: KeyValue): void {
+    const versions = this.#versions.get(kv.key);
+    if (versions === undefined) this.#versions.set(kv.key, [kv]);
+    else versions.push(kv);
   }
 
   #commit(events: readonly WatchedEvent[]): void {

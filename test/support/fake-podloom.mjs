@@ -1,7 +1,7 @@
 // Stands in for `podloom node` and `podloom router` where a test wants one that misbehaves; each writes the arguments that it was
 // given to its state folder. `store` is the real embedded store. Plain
 // JavaScript over the built rooms, because it runs as a process of its own. What each node does comes in FAKE_NODES:
-//   { "node2": { "exitCode": 5, "log": { … }, "afterMs": 50, "lives": 2, "deaf": true, "token": "wrong" } }
+//   { "node2": { "exitCode": 5, "log": { … }, "afterMs": 50, "lives": 2, "deaf": true, "token": "wrong", "state": { … } } }
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { connectIpc } from "../../dist/io/ipc/client.js";
@@ -41,7 +41,8 @@ async function node(args) {
     onClosed: () => process.exit(0),
   });
   const phase = behaviour.phase ?? "ready";
-  connection.notify("state", { name, pid: process.pid, phase, leases: [], store: "Synced", pods });
+  const plain = { name, pid: process.pid, phase, leases: [], store: "Synced", pods };
+  connection.notify("state", { ...plain, ...behaviour.state });
 }
 
 function answer(request, behaviour, name, life) {

@@ -98,6 +98,22 @@ describe("what a reflector delivers", () => {
     expect(check(...LISTED, snapshot, { t: "synced" }, ...watched(5)).join()).toContain(
       "what followed from a list: 2 keys differ",
     );
+    // The same when the list never comes to its end: what is known in the end is not what there is.
+    expect(check(...LISTED, snapshot, ...watched(5))).toEqual([
+      "the end: 1 keys differ; a=1@2 is known, nothing was right",
+    ]);
+  });
+
+  test("is wrong when a store is called wiped that never was", () => {
+    expect(check(...LISTED, { t: "wiped" }, ...watched(2, 3, 4, 5))).toEqual([
+      "the store was called wiped, and never was",
+    ]);
+  });
+
+  test("is one fault when one is missing, and the rest is judged as if it had not been", () => {
+    expect(check(...LISTED, ...watched(2, 4, 5))).toEqual([
+      "a=(deleted)@5 was delivered where b=3@4 was due",
+    ]);
   });
 });
 
@@ -116,6 +132,19 @@ test("a history is wrong that lacks what was acknowledged, has it otherwise, or 
   expect(checkHistory(historyOf(twice), [], sent).join()).toContain("is in revisions 6 and 7");
 });
 
+test("a history is wrong whose revisions go back, or in which two writes were told the same one", () => {
+  const sent = (key: string, value: string): boolean => typeof value === "string" && key !== "";
+  const known = [{ revision: 2, changes: [at(0)] }];
+  expect(checkHistory(historyOf([at(1), at(0)]), [], sent)).toEqual(["revision 2 came after 3"]);
+  expect(checkHistory(historyOf(CHANGES), [...known, ...known], sent)).toEqual([
+    "two writes were acknowledged as revision 2",
+  ]);
+  // A deletion has no value, and so is neither unsent nor doubled.
+  const deletedTwice: Change[] = [...CHANGES, { revision: 7, key: "a", value: "5" }];
+  deletedTwice.push({ revision: 8, key: "a", value: undefined });
+  expect(checkHistory(historyOf(deletedTwice), [], sent)).toEqual([]);
+});
+
 test("a subnet that two believe to hold at the same time is found, one that is handed over is not", () => {
   const belief = (claimant: number, from: number, until: number): Belief => ({
     claimant,
@@ -130,4 +159,10 @@ test("a subnet that two believe to hold at the same time is found, one that is h
   expect(
     checkBeliefs([belief(1, 0, 50_000), belief(1, 1_000, 2_000), belief(2, 15_000, 30_000)]),
   ).toHaveLength(1);
+  // In whichever order they were noted; and it is the shorter of the two that says for how long.
+  expect(checkBeliefs([belief(2, 15_000, 20_000), belief(1, 0, 50_000)])).toEqual([
+    "10.77.1.0/24 was held by claimants 1 and 2 at once, for 5 ms",
+  ]);
+  // Of different subnets nobody is in the way of another.
+  expect(checkBeliefs([belief(1, 0, 10), { ...belief(2, 0, 10), subnet: "10.77.2.0/24" }])).toEqual([]);
 });

@@ -34,8 +34,8 @@ import type { ResourceFault } from "./resource-shape.ts";
 import { born, randomUid, succeeding } from "./resource-version.ts";
 import type { CalicoResource } from "./resources.ts";
 
-/** How long a request may take in all, in microseconds. */
-const REQUEST_DEADLINE_US = 15 * SEC_US;
+/** How long a request may take in all, in microseconds, unless its owner says otherwise. */
+const REQUEST_TIMEOUT_US = 15 * SEC_US;
 /** Lost races before a request gives up. */
 const CONFLICTS_MAX = 10;
 
@@ -59,15 +59,24 @@ type Step =
   | { readonly t: "put"; readonly job: Job; readonly resource: CalicoResource; readonly isNew: boolean }
   | { readonly t: "delete"; readonly job: Job };
 
+export interface ResourceWriterOptions {
+  readonly ids: OpIds;
+  readonly rng: Rng;
+  /** How long a request may take in all. */
+  readonly requestTimeoutUs?: number;
+}
+
 export class ResourceWriter {
   readonly #rng: Rng;
+  readonly #timeoutUs: number;
   readonly #ops: PendingOps<Step>;
   readonly #jobs = new Map<number, Job>();
   readonly #outputs: ResourceOutput[] = [];
   #lastNumber = 0;
 
-  constructor(options: { readonly ids: OpIds; readonly rng: Rng }) {
+  constructor(options: ResourceWriterOptions) {
     this.#rng = options.rng;
+    this.#timeoutUs = options.requestTimeoutUs ?? REQUEST_TIMEOUT_US;
     this.#ops = new PendingOps(options.ids);
   }
 
@@ -79,7 +88,7 @@ export class ResourceWriter {
       request,
       uid: randomUid(this.#rng),
       wallMs,
-      deadline: now + REQUEST_DEADLINE_US,
+      deadline: now + this.#timeoutUs,
       backoff: new Backoff(this.#rng),
       conflicts: 0,
       retryAt: NEVER,

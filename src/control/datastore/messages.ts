@@ -48,7 +48,8 @@ export type TxnReply =
 
 /** What pure code asks of the store. `id` is the asker's, unique among its pending operations. */
 export type StoreOp =
-  | { readonly t: "range"; readonly id: number; readonly range: KeyRange }
+  /** `revision`: as it was then. */
+  | { readonly t: "range"; readonly id: number; readonly range: KeyRange; readonly revision?: number }
   | {
       readonly t: "txn";
       readonly id: number;

@@ -4,6 +4,7 @@
 //   - a watch that is silent for 4 s, although asked every 1.5 s, is dead;
 //   - any end of a watch other than a broken stream means a new list and a diff, which yields what the gap has hidden;
 //   - a cluster id that changes, or a revision that goes back, means that the store was wiped or restored: a new list;
+//   - so does a store that a broken watch goes on in, and that does not know the newest key that we know;
 //   - an empty list where there was something is believed only when a second read says the same.
 // Not here: fragments, several watches on one stream, filters.
 import type { Rng } from "../../base/rng.ts";
@@ -13,6 +14,7 @@ import { type LogOutput, logOutput } from "../log.ts";
 import { Backoff } from "./backoff.ts";
 import type { KeyRange, KeyValue, ResponseHeader, StoreEvent, StoreOp, WatchedEvent } from "./messages.ts";
 import { type OpIds, PendingOps } from "./pending-ops.ts";
+import { isSame, StoreWitness, type Verdict } from "./store-witness.ts";
 
 /** After so much silence the watch is asked for a sign of life, in microseconds. */
 const PROBE_US = 1_500 * MS_US;
@@ -61,6 +63,8 @@ type Phase =
       readonly t: "watching";
       readonly watch: number;
       readonly created: boolean;
+      /** It goes on where another broke: is this the same store? */
+      readonly resumed: boolean;
       /** When the watch was last heard of. */
       heardAt: Instant;
       /** When to ask it for a sign of life. */
@@ -75,6 +79,7 @@ export class Reflector {
   readonly #rng: Rng;
   readonly #backoff: Backoff;
   readonly #lists: PendingOps<"list">;
+  readonly #witness: StoreWitness;
   readonly #items = new Map<string, KeyValue>();
   readonly #outputs: ReflectorOutput[] = [];
   #phase: Phase = IDLE;
@@ -84,6 +89,8 @@ export class Reflector {
   #clusterId: string | undefined;
   /** The last list was empty although we know keys: read once more. */
   #confirming = false;
+  /** By a witness, this is not the store that we knew. */
+  #replaced = false;
 
   constructor(options: { readonly range: KeyRange; readonly ids: OpIds; readonly rng: Rng }) {
     this.#range = options.range;
@@ -91,6 +98,7 @@ export class Reflector {
     this.#rng = options.rng;
     this.#backoff = new Backoff(options.rng);
     this.#lists = new PendingOps(options.ids);
+    this.#witness = new StoreWitness(options.ids);
   }
 
   get status(): StoreStatus {
@@ -110,6 +118,7 @@ export class Reflector {
   stop(): void {
     this.#dropWatch();
     this.#lists.clear();
+    this.#witness.clear();
     this.#phase = IDLE;
   }
 
@@ -124,10 +133,12 @@ export class Reflector {
   handle(event: StoreEvent, now: Instant): boolean {
     switch (event.t) {
       case "rangeDone":
+        if (this.#hearWitness(event, now)) return true;
         if (this.#lists.settle(event.id) === undefined) return false;
         this.#onList(event.header, event.kvs, now);
         return true;
       case "opFailed":
+        if (this.#hearWitness(event, now)) return true;
         if (this.#lists.settle(event.id) === undefined) return false;
         this.#log("debug", `list of ${this.#range.key} failed: ${event.message}`);
         this.#lost(now, "list");
@@ -149,10 +160,12 @@ export class Reflector {
       this.#log("debug", `list of ${this.#range.key} was never answered`);
       this.#lost(now, "list");
     }
+    if (this.#witness.expire(now)) this.#onVerdict("silent", now);
     const phase = this.#phase;
     if (phase.t === "waiting" && now >= phase.until) {
-      if (phase.then === "list") this.#list(now);
-      else this.#watch(now);
+      // Without a key there is nothing to know the store by, and nothing to list.
+      if (phase.then === "list" || this.#items.size === 0) this.#list(now);
+      else this.#watch(true, now);
       return;
     }
     if (phase.t !== "watching") return;
@@ -180,20 +193,26 @@ export class Reflector {
       case "waiting":
         return phase.until;
       case "watching":
-        return Math.min(phase.heardAt + DEAD_US, phase.created ? phase.probeAt : NEVER);
+        return Math.min(
+          phase.heardAt + DEAD_US,
+          phase.created ? phase.probeAt : NEVER,
+          this.#witness.nextDeadline(),
+        );
     }
   }
 
   // ---- listing ----
 
   #list(now: Instant): void {
+    this.#witness.clear();
     this.#phase = { t: "listing" };
     this.#emitOp({ t: "range", id: this.#lists.issue("list", now), range: this.#range });
   }
 
   #onList(header: ResponseHeader, kvs: readonly KeyValue[], now: Instant): void {
     const wiped =
-      this.#clusterId !== undefined && (this.#isOther(header) || header.revision < this.#revision);
+      this.#replaced ||
+      (this.#clusterId !== undefined && (this.#isOther(header) || header.revision < this.#revision));
     const fresh = this.#readList(kvs);
     if (fresh.size === 0 && this.#items.size > 0 && !this.#confirming) {
       this.#confirming = true;
@@ -206,13 +225,14 @@ export class Reflector {
       return;
     }
     this.#confirming = false;
+    this.#replaced = false;
     if (wiped) this.#log("warn", "the store was wiped or restored: starting from its present content");
     this.#clusterId = header.clusterId;
     this.#revision = header.revision;
     this.#outputs.push({ t: "snapshot", kvs: [...fresh.values()], header, wiped });
     this.#replaceItems(fresh, header.revision);
     this.#outputs.push({ t: "synced", revision: header.revision });
-    this.#watch(now);
+    this.#watch(false, now);
   }
 
   /** What is usable of a list: keys of the range, each once. */
@@ -232,20 +252,16 @@ export class Reflector {
     for (const [key, kv] of fresh) {
       const previous = this.#items.get(key);
       this.#items.set(key, kv);
-      const same =
-        previous !== undefined &&
-        previous.modRevision === kv.modRevision &&
-        previous.createRevision === kv.createRevision &&
-        isEqual(previous.value, kv.value);
+      const same = previous !== undefined && isSame(previous, kv);
       if (!same) this.#outputs.push({ t: "put", origin: "list", kv, previous });
     }
   }
 
   // ---- watching ----
 
-  #watch(now: Instant): void {
+  #watch(resumed: boolean, now: Instant): void {
     const watch = this.#ids.take();
-    this.#phase = { t: "watching", watch, created: false, heardAt: now, probeAt: now + PROBE_US };
+    this.#phase = { t: "watching", watch, created: false, resumed, heardAt: now, probeAt: now + PROBE_US };
     if (this.#status !== "Disconnected") this.#setStatus("Syncing");
     this.#emitOp({ t: "watchOpen", watch, range: this.#range, startRevision: this.#revision + 1 });
   }
@@ -268,6 +284,7 @@ export class Reflector {
         this.#backoff.reset();
         this.#phase = { ...phase, created: true };
         this.#setStatus("Synced");
+        if (phase.resumed) this.#emitOp(this.#witness.ask(this.#items.values(), this.#revision, now));
         return true;
       case "watchEvents":
         if (this.#isOther(event.header)) return this.#relist(now);
@@ -284,6 +301,23 @@ export class Reflector {
         this.#log("debug", `the watch on ${this.#range.key} broke: ${event.message}`);
         this.#lost(now, "watch");
         return true;
+    }
+  }
+
+  #hearWitness(event: Extract<StoreEvent, { readonly t: "rangeDone" | "opFailed" }>, now: Instant): boolean {
+    const verdict = this.#witness.hear(event);
+    if (verdict !== undefined) this.#onVerdict(verdict, now);
+    return verdict !== undefined;
+  }
+
+  /** The answer to whether this is the store that we knew. What the watch told meanwhile was taken; a list puts it right. */
+  #onVerdict(verdict: Verdict, now: Instant): void {
+    if (verdict === "silent") {
+      this.#dropWatch();
+      this.#lost(now, "watch");
+    } else if (verdict !== "same") {
+      this.#replaced = verdict === "other";
+      this.#relist(now);
     }
   }
 
@@ -327,6 +361,7 @@ export class Reflector {
   }
 
   #lost(now: Instant, then: "list" | "watch", status: StoreStatus = "Disconnected"): void {
+    this.#witness.clear();
     this.#setStatus(status);
     this.#phase = { t: "waiting", until: this.#backoff.next(now), then };
   }
@@ -362,8 +397,4 @@ export class Reflector {
   #log(level: LogOutput["level"], message: string): void {
     this.#outputs.push(logOutput(level, message));
   }
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

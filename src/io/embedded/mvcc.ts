@@ -175,19 +175,17 @@ export class Mvcc {
 
   /** A change as it was written down, in order; {@link replayed} ends its revision. */
   replay(change: KeyValue): void {
-    this.#append(change);
+    this.#keep(change);
+    this.#log.push(change);
   }
 
   replayed(revision: number): void {
-    for (const change of this.#pending) this.#log.push(change);
-    this.#pending = [];
     this.#revision = revision;
   }
 
   /** A version that is older than all history: what a snapshot begins with. */
   replayBase(version: KeyValue): void {
-    this.#append(version);
-    this.#pending.pop();
+    this.#keep(version);
   }
 
   /**
@@ -283,6 +281,11 @@ export class Mvcc {
   }
 
   #append(kv: KeyValue): void {
+    this.#keep(kv);
+    this.#pending.push(kv);
+  }
+
+  #keep(kv: KeyValue): void {
     const history = this.#byKey.get(kv.key);
     if (history === undefined) {
       const created = { key: kv.key, versions: [kv] };
@@ -291,7 +294,6 @@ export class Mvcc {
     } else {
       history.versions.push(kv);
     }
-    this.#pending.push(kv);
     this.#sizeBytes += recordBytes(kv);
   }
 

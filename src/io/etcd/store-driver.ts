@@ -144,7 +144,7 @@ export class StoreDriver {
     const { id } = op;
     switch (op.t) {
       case "range":
-        return { t: "rangeDone", id, ...(await this.#transport.range(op.range)) };
+        return { t: "rangeDone", id, ...(await this.#transport.range(op.range, op.revision)) };
       case "txn":
         return { t: "txnDone", id, ...(await this.#transport.txn(op.compares, op.success, op.failure)) };
       case "leaseGrant":

@@ -279,6 +279,90 @@ describe("a store that is not the one we knew", () => {
   });
 });
 
+describe("a store that a broken watch goes on in", () => {
+  /** /p/a@5 and /p/b@8 are known up to revision 9; then the watch breaks and stands again. */
+  function resumed(kvs: readonly KeyValue[] = [kv("/p/a", 5), kv("/p/b", 8, "v", 3)]): Bench {
+    const bench = new Bench();
+    bench.list(kvs, 9);
+    bench.created(9);
+    bench.ops.length = 0;
+    bench.feed({ t: "watchBroken", watch: bench.last("watchOpen")?.watch ?? 2, message: "reset" });
+    bench.wait(60 * MS_US);
+    bench.said = [];
+    return bench;
+  }
+
+  test("is asked for the newest key as it was then: the same store says the same, and nothing is listed", () => {
+    const bench = resumed();
+    expect(bench.ops.map(({ t }) => t)).toEqual(["watchOpen"]);
+    bench.created(30);
+    // Changed since: that is no reason for doubt.
+    bench.events(31, putEvent(kv("/p/b", 31, "w", 3)));
+    const asked = bench.last("range");
+    expect(asked).toMatchObject({ range: { key: "/p/b", rangeEnd: undefined }, revision: 9 });
+    bench.list([kv("/p/b", 8, "v", 3)], 31);
+    bench.wait(3 * SEC_US);
+    expect(bench.ops.filter(({ t }) => t === "range")).toEqual([asked]);
+    expect(bench.changes()).toEqual(["+/p/b@31"]);
+    expect(bench.reflector.status).toBe("Synced");
+  });
+
+  test.each([
+    ["has no such key then", []],
+    ["had another value then", [kv("/p/b", 8, "w", 3)]],
+    ["had another life of it then", [kv("/p/b", 8, "v", 4)]],
+    ["had another version of it then", [kv("/p/b", 7, "v", 3)]],
+  ])("is another one when it %s: what it holds is listed", (_, found) => {
+    const bench = resumed();
+    bench.created(30);
+    bench.events(31, putEvent(kv("/p/c", 31)));
+    bench.list(found, 31);
+    expect(bench.last("watchCancel").watch).toBe(bench.watch);
+    bench.wait(60 * MS_US);
+    expect(bench.last("range")).not.toHaveProperty("revision");
+    bench.said = [];
+    bench.list([kv("/p/a", 2), kv("/p/c", 31)], 31);
+    expect(bench.said.find((out) => out.t === "snapshot")).toMatchObject({ wiped: true });
+    expect(bench.changes()).toEqual(["-/p/b@31", "+/p/a@2"]);
+    expect(bench.last("watchOpen").startRevision).toBe(32);
+  });
+
+  test("is listed when it has forgotten that revision, and not called another", () => {
+    const bench = resumed();
+    bench.created(30);
+    bench.feed({ t: "opFailed", id: bench.last("range").id, code: "compacted", message: "" });
+    bench.wait(60 * MS_US);
+    bench.said = [];
+    bench.list([kv("/p/a", 5), kv("/p/b", 8, "v", 3)], 31);
+    expect(bench.said.find((out) => out.t === "snapshot")).toMatchObject({ wiped: false });
+    expect(bench.changes()).toEqual([]);
+  });
+
+  test.each([true, false])("is asked again when it did not say (told of it: %s)", (told) => {
+    const bench = resumed();
+    bench.created(30);
+    const first = bench.last("range").id;
+    if (told) bench.feed({ t: "opFailed", id: first, code: "unavailable", message: "" });
+    for (let i = 0; i < 6 && bench.ops.filter(({ t }) => t === "watchOpen").length < 2; i++) {
+      // The watch lives: it is not its silence that ends it.
+      bench.wait(SEC_US);
+      bench.feed({ t: "watchProgressed", watch: bench.watch, header: { clusterId: "1", revision: 30 } });
+    }
+    bench.created(30);
+    expect(bench.last("watchOpen").startRevision).toBe(10);
+    expect(bench.last("range").id).not.toBe(first);
+    bench.list([], 31);
+    bench.wait(60 * MS_US);
+    expect(bench.last("range")).not.toHaveProperty("revision");
+  });
+
+  test("is listed when there is no key to know it by", () => {
+    const bench = resumed([]);
+    expect(bench.ops.map(({ t }) => t)).toEqual(["range"]);
+    expect(bench.last("range")).not.toHaveProperty("revision");
+  });
+});
+
 describe("hostile and odd input", () => {
   test("keys outside the range, repeated keys and old events change nothing", () => {
     const bench = new Bench();

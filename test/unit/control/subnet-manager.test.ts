@@ -729,6 +729,26 @@ describe("renew mode", () => {
     expect(node.fenced).toBe(true);
   });
 
+  test.each(["leaseGrant", "txn"])(
+    "a sleep while the renewal's %s is under way counts against the new lease, too",
+    (underWay) => {
+      const { lab, node } = running(false);
+      lab.wait(22.9 * HOUR);
+      const submit = node.conn.submit.bind(node.conn);
+      let sentAt = 0;
+      node.conn.submit = (op, now) => {
+        submit(op, now);
+        if (op.t === "leaseGrant") sentAt = now;
+        if (op.t === underWay) node.manager.handle({ t: "slept", forUs: 0.3 * HOUR }, now);
+      };
+      lab.wait(0.2 * HOUR);
+      expect(sentAt).toBeGreaterThan(0);
+      // A day from the sending, less what was slept, less the margin of half an hour.
+      expect(node.manager.status().validUntil).toBe(sentAt + (24 - 0.3 - 0.5) * HOUR);
+      expect(node.fenced).toBe(false);
+    },
+  );
+
   test("a renewal that fails is tried again in a minute", () => {
     const { lab, node } = running(true);
     lab.store.outage(lab.now + 22.9 * HOUR, lab.now + 23.5 * HOUR);

@@ -3,11 +3,14 @@ import { JitterRng, UptimeClock } from "../../../src/io/plain-clock.ts";
 
 test("moments are whole microseconds that never go back", async () => {
   const clock = new UptimeClock();
+  const start = performance.now();
   const first = clock.now();
   await new Promise((resolve) => setTimeout(resolve, 20));
   const later = clock.now();
   expect(Number.isInteger(first)).toBe(true);
   expect(later - first).toBeGreaterThan(15_000);
+  // Microseconds, and no others than performance.now() counts; one is lost to rounding.
+  expect(later - first).toBeLessThanOrEqual((performance.now() - start) * 1000 + 1);
   const seen = Array.from({ length: 1000 }, () => clock.now());
   expect(seen).toEqual([...seen].sort((x, y) => x - y));
   // Finer than milliseconds.

@@ -1,3 +1,4 @@
+import { platform } from "node:os";
 import { beforeEach, describe, expect, test } from "vitest";
 import { SystemSleepClock } from "../../../src/io/sleep-clock.ts";
 
@@ -66,6 +67,34 @@ describe("how long the machine has slept", () => {
       clock.sleptUs();
     }
     expect(machine.asked).toBe(1);
+  });
+
+  test("is asked when the wall clock has gone 50 ms astray, at once or little by little, and not before", () => {
+    const clock = new SystemSleepClock(machine);
+    for (const [stepMs, asked] of [
+      [50, 1],
+      [1, 2],
+      [-50, 2],
+      [-1, 3],
+    ] as const) {
+      machine.wall += stepMs;
+      clock.sleptUs();
+      expect(machine.asked).toBe(asked);
+    }
+  });
+
+  test.runIf(platform() === "linux")("is told from 50 ms on: less is how finely the uptime is told", () => {
+    const clock = new SystemSleepClock(machine);
+    const sleepAndSet = (ms: number): number => {
+      sleep(ms);
+      machine.wall += 1_000;
+      return clock.sleptUs();
+    };
+    expect(sleepAndSet(50)).toBe(0);
+    expect(sleepAndSet(1)).toBe(51_000);
+    // The same behind the first sleep: what is too little to be told is not lost.
+    expect(sleepAndSet(50)).toBe(51_000);
+    expect(sleepAndSet(10)).toBe(111_000);
   });
 
   test("of this machine, while the test runs, is nothing", () => {

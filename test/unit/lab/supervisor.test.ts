@@ -292,6 +292,27 @@ describe("the store", () => {
   });
 });
 
+test("leases stay behind that nodes could not give back, in a store that goes on without the lab, and that is said", async () => {
+  const cutOff = { state: { store: "Disconnected", subnet: "10.244.1.0/24" } };
+  const own = await fake.start({ node1: cutOff }, { nodes: { count: 1, pods: 0 } });
+  const [store] = (await own.status(false)).store.endpoints;
+  const stopped = async (state: object, change: Record<string, unknown> = {}): Promise<unknown> => {
+    fake.env.FAKE_NODES = JSON.stringify({ node1: state });
+    const other = { name: "other", store, underlay: { subnet: "192.168.241.0/24" }, nodes: { count: 1 } };
+    const lab = fake.lab({ ...other, ...change });
+    const supervisor = await Supervisor.start(lab, fake.options({ onEvent: () => undefined }));
+    await fake.until("ready", allReady(supervisor));
+    return supervisor.downResult(await supervisor.stop());
+  };
+  expect(await stopped(cutOff)).toEqual({ killed: [], leasesStay: true });
+  expect(await stopped({ state: { ...cutOff.state, store: "Synced" } })).toEqual({ killed: [] });
+  expect(await stopped({ state: { store: "Disconnected" } })).toEqual({ killed: [] });
+  // Calico has no leases, and a lab's own store ends with the lab.
+  expect(await stopped(cutOff, { cni: "calico" })).toEqual({ killed: [] });
+  await fake.until("ready", allReady(own));
+  expect(own.downResult(await own.stop())).toEqual({ killed: [] });
+});
+
 test("etcd itself serves as the store where it is installed, and dies with its supervisor's pipe", async (context) => {
   if (spawnSync("etcd", ["--version"]).error !== undefined) context.skip("etcd is not on PATH");
   const supervisor = await fake.start({}, { store: "etcd", nodes: { count: 1, pods: 0 } });

@@ -36,18 +36,18 @@ export function sealFrame(
 /** The frame at `at`, or undefined when what is there is none: cut short, damaged, or something else. */
 export function readFrame(bytes: Buffer, at: number, end: number): FrameHeader | undefined {
   if (end - at < FRAME_BYTES) return undefined;
-  const bodyBytes = bytes.readUInt32LE(at);
+  const bodyBytes = readU32(bytes, at);
   // A length of 0 is what zeros on the disk look like; no record is empty.
   if (bodyBytes === 0 || bodyBytes > end - at - FRAME_BYTES) return undefined;
   const sequence = readU48(bytes, at + 8);
-  const open = bytes.readUInt32LE(at + 14);
-  if (open > sequence || bytes.readUInt32LE(at + 4) !== frameCrc(bytes, at, bodyBytes)) return undefined;
+  const open = readU32(bytes, at + 14);
+  if (open > sequence || readU32(bytes, at + 4) !== frameCrc(bytes, at, bodyBytes)) return undefined;
   return { bodyBytes, sequence, durable: sequence - open };
 }
 
 /** The length that the frame at `at` claims, checked or not; undefined when not even its header is there. */
 export function claimedBytes(bytes: Buffer, at: number, end: number): number | undefined {
-  return end - at < FRAME_BYTES ? undefined : FRAME_BYTES + bytes.readUInt32LE(at);
+  return end - at < FRAME_BYTES ? undefined : FRAME_BYTES + readU32(bytes, at);
 }
 
 /**
@@ -56,7 +56,7 @@ export function claimedBytes(bytes: Buffer, at: number, end: number): number | u
  */
 export function findWitness(bytes: Buffer, from: number, end: number, sequence: number): number | undefined {
   for (let at = from; at + FRAME_BYTES < end; at++) {
-    const bodyBytes = bytes.readUInt32LE(at);
+    const bodyBytes = readU32(bytes, at);
     if (bodyBytes === 0 || bodyBytes > end - at - FRAME_BYTES) continue;
     const claimed = readU48(bytes, at + 8);
     // Cheap, and so rarely true of other bytes that the checksum is computed next to never.
@@ -67,9 +67,17 @@ export function findWitness(bytes: Buffer, from: number, end: number, sequence: 
   return undefined;
 }
 
-/** What readUIntLE(at, 6) does, in a third of its time. */
-export function readU48(bytes: Buffer, at: number): number {
-  return bytes.readUInt32LE(at) + bytes.readUInt16LE(at + 4) * 0x1_0000_0000;
+/** What Buffer's own readers do, for bytes that are known to be there: a hundred thousand records are read before anything is compiled. */
+export function readU32(bytes: Uint8Array, at: number): number {
+  return readU16(bytes, at) + readU16(bytes, at + 2) * 0x1_0000;
+}
+
+export function readU48(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at) + readU16(bytes, at + 4) * 0x1_0000_0000;
+}
+
+export function readU16(bytes: Uint8Array, at: number): number {
+  return (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
 }
 
 function frameCrc(bytes: Buffer, at: number, bodyBytes: number): number {

@@ -3,7 +3,7 @@
 import type { LeaseId } from "../../../control/datastore/messages.ts";
 import { NO_LEASE } from "../../../control/datastore/messages.ts";
 import { isTombstone, type KeyValue } from "../operations.ts";
-import { readU48 } from "./frame.ts";
+import { readU16, readU32, readU48 } from "./frame.ts";
 
 /** Version of the files. A podloom refuses those of a later one. */
 export const FORMAT = 1;
@@ -103,7 +103,7 @@ export function writeRecord(bytes: Buffer, from: number, record: JournalRecord):
   }
 }
 
-/** The record in `bytes[from, to)`; undefined when that is none. Keys and values are copied out of `bytes`. */
+/** The record in `bytes[from, to)`; undefined when that is none. Values are views of `bytes`, which must not change any more. */
 export function parseRecord(bytes: Buffer, from: number, to: number): JournalRecord | undefined {
   const reader = new Reader(bytes, from, to);
   try {
@@ -183,7 +183,7 @@ function readVersions(reader: Reader): readonly KeyValue[] {
     const createRevision = reader.u48();
     const version = reader.u48();
     const lease = (flags & ON_LEASE) === 0 ? NO_LEASE : reader.i64();
-    kvs.push({ key, value: reader.copy(reader.u32()), createRevision, modRevision, version, lease });
+    kvs.push({ key, value: reader.view(reader.u32()), createRevision, modRevision, version, lease });
   }
   return kvs;
 }
@@ -201,19 +201,19 @@ class Reader {
   }
 
   u8(): number {
-    return this.#bytes.readUInt8(this.#take(1));
+    return this.#bytes[this.#take(1)] as number;
   }
 
   u16(): number {
-    return this.#bytes.readUInt16LE(this.#take(2));
+    return readU16(this.#bytes, this.#take(2));
   }
 
   u32(): number {
-    return this.#bytes.readUInt32LE(this.#take(4));
+    return readU32(this.#bytes, this.#take(4));
   }
 
   i32(): number {
-    return this.#bytes.readInt32LE(this.#take(4));
+    return readU32(this.#bytes, this.#take(4)) | 0;
   }
 
   u48(): number {
@@ -237,10 +237,9 @@ class Reader {
     return this.#bytes.toString("latin1", from, from + bytes);
   }
 
-  copy(bytes: number): Uint8Array {
-    const from = this.#take(bytes);
-    // One allocation of its own: the file's buffer is large, and is to be freed.
-    return Buffer.from(this.#bytes.subarray(from, from + bytes));
+  view(bytes: number): Uint8Array {
+    const { buffer, byteOffset } = this.#bytes;
+    return new Uint8Array(buffer, byteOffset + this.#take(bytes), bytes);
   }
 
   #take(bytes: number): number {

@@ -7,8 +7,11 @@ import { claimedBytes, FRAME_BYTES, type FrameHeader, findWitness, readFrame } f
 import { parseRecord } from "./record.ts";
 import type { Replay } from "./replay.ts";
 
-/** Read from a file in one go; a longer record is read whole. */
-const READ_BYTES = 4 << 20;
+/**
+ * Read from a file in one go; a longer record is read whole. Values are views of what was read, so that one which lives on keeps so
+ * many bytes in memory.
+ */
+const READ_BYTES = 256 << 10;
 
 /** Something that is wrong with the data, and where. */
 export interface Damage {
@@ -100,15 +103,15 @@ class Walk {
     const file = new FrameReader(this.#files, name);
     for (let frame = file.next(); frame !== undefined; frame = file.next()) {
       if (frame.sequence !== next++) {
-        this.#wrong(name, frame.at, `record ${frame.sequence} where ${next - 1} belongs`);
+        this.#wrong(name, file.frameAt, `record ${frame.sequence} where ${next - 1} belongs`);
         return;
       }
-      const record = parseRecord(file.buffer, frame.body, frame.body + frame.bodyBytes);
+      const record = parseRecord(file.buffer, file.body, file.body + frame.bodyBytes);
       const fits =
         record?.t === "image" ? record.sequence === sequence && next === 2 : record !== undefined && next > 2;
       const wrong = record === undefined || !fits ? "no record of a snapshot" : this.#replay.apply(record);
       if (wrong !== undefined) {
-        this.#wrong(name, frame.at, wrong);
+        this.#wrong(name, file.frameAt, wrong);
         return;
       }
       ended = record?.t === "end";
@@ -128,16 +131,16 @@ class Walk {
     let expected = wal.sequence;
     for (let frame = file.next(); frame !== undefined; frame = file.next()) {
       if (frame.sequence !== expected) {
-        this.#wrong(name, frame.at, `record ${frame.sequence} where ${expected} belongs`);
+        this.#wrong(name, file.frameAt, `record ${frame.sequence} where ${expected} belongs`);
         return;
       }
       expected++;
       // What the snapshot holds already.
       if (frame.sequence <= this.sequence) continue;
-      const record = parseRecord(file.buffer, frame.body, frame.body + frame.bodyBytes);
+      const record = parseRecord(file.buffer, file.body, file.body + frame.bodyBytes);
       const wrong = record === undefined ? "no record of a log" : this.#replay.apply(record);
       if (wrong !== undefined) {
-        this.#wrong(name, frame.at, wrong);
+        this.#wrong(name, file.frameAt, wrong);
         return;
       }
       this.sequence = frame.sequence;
@@ -165,13 +168,6 @@ class Walk {
   }
 }
 
-interface LocatedFrame extends FrameHeader {
-  /** Where it begins in the file. */
-  readonly at: number;
-  /** Where its body begins in the reader's buffer. */
-  readonly body: number;
-}
-
 /** Reads a file frame by frame, without holding all of it. */
 class FrameReader {
   readonly #files: DataFiles;
@@ -182,6 +178,10 @@ class FrameReader {
   #base = 0;
   /** Everything before is good. */
   at = 0;
+  /** Where the last frame begins in the file, … */
+  frameAt = 0;
+  /** … and its body in the buffer. */
+  body = 0;
 
   constructor(files: DataFiles, name: string) {
     this.#files = files;
@@ -190,7 +190,7 @@ class FrameReader {
   }
 
   /** The next frame; undefined at the end, and at what is none. */
-  next(): LocatedFrame | undefined {
+  next(): FrameHeader | undefined {
     if (this.at === this.size) return undefined;
     this.#hold(FRAME_BYTES);
     const claimed = claimedBytes(this.buffer, this.at - this.#base, this.buffer.length) ?? 0;
@@ -198,9 +198,10 @@ class FrameReader {
     const from = this.at - this.#base;
     const frame = readFrame(this.buffer, from, this.buffer.length);
     if (frame === undefined) return undefined;
-    const at = this.at;
+    this.frameAt = this.at;
+    this.body = from + FRAME_BYTES;
     this.at += FRAME_BYTES + frame.bodyBytes;
-    return { ...frame, at, body: from + FRAME_BYTES };
+    return frame;
   }
 
   /** All that is left. */

@@ -1,7 +1,7 @@
 // A connection to whichever of several etcds answers: opened when it is needed, again when it is lost, with full jitter between.
 import { MS_US } from "../../../base/time.ts";
 import { Backoff } from "../../../control/datastore/backoff.ts";
-import { MonotonicClock, SystemRng } from "../../clock.ts";
+import { JitterRng, UptimeClock } from "../../plain-clock.ts";
 import { messageOf } from "../../podloom-error.ts";
 import type { EtcdEndpoints } from "../etcd-transport.ts";
 import { Http2Connection } from "./http2-connection.ts";
@@ -15,7 +15,7 @@ const BACKOFF_CAP_US = 2_000 * MS_US;
 export class Channel {
   readonly #endpoints: string[];
   readonly #tls: EtcdEndpoints["tls"];
-  readonly #clock = new MonotonicClock();
+  readonly #clock = new UptimeClock();
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
   readonly #open = new Set<Http2Connection>();
@@ -25,7 +25,7 @@ export class Channel {
   #nextAt = 0;
 
   constructor({ endpoints, tls }: EtcdEndpoints) {
-    const rng = new SystemRng();
+    const rng = new JitterRng();
     this.#tls = tls;
     this.#backoff = new Backoff(rng, BACKOFF_FIRST_US, BACKOFF_CAP_US);
     // In another order for every client, so that they spread.

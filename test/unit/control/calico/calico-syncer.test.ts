@@ -102,6 +102,25 @@ function peer(name: string, asNumber: number): string {
 }
 
 describe("a syncer", () => {
+  test("finds a store that was emptied, has the same cluster id and has outgrown what was known of it", () => {
+    const store = new FakeStore(new SeededRng(1));
+    store.put(`${RESOURCES}bgppeers/went`, peer("went", 1));
+    store.put(`${BLOCKS}10.244.0.0-26`, "10.244.0.0/26");
+    const follower = new Follower(store);
+    run(store, [follower], SEC_US);
+    expect([...follower.known.keys()].sort()).toEqual(["BGPPeer /went", expect.stringMatching(/^block/)]);
+    const { clusterId, revision } = store.etcd;
+    store.wipe();
+    store.etcd.clusterId = clusterId;
+    // Before the revision at which the watches go on: none of them will ever tell.
+    store.put(`${RESOURCES}bgppeers/came`, peer("came", 2));
+    store.put(`${OWN}10.244.1.0-26`, '{"state":"confirmed","deleted":false}');
+    while (store.etcd.revision <= revision) store.put("/other", "x");
+    run(store, [follower], 10 * SEC_US);
+    expect([...follower.known.keys()].sort()).toEqual(["BGPPeer /came", expect.stringMatching(/^affinity/)]);
+    expect(follower.watches.length).toBeGreaterThan(3);
+  });
+
   test("reports three ranges, then says once that it is in sync", () => {
     const store = new FakeStore(new SeededRng(1));
     store.put(`${RESOURCES}bgppeers/tor`, peer("tor", 1));
