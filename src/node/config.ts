@@ -213,7 +213,7 @@ function usageError(message: string): PodloomError {
 export function parseNodeConfig(argv: readonly string[], env: NodeJS.ProcessEnv): NodeConfig | undefined {
   const given = parseFlags(argv);
   if (given.help === true) return undefined;
-  const read = FLAGS.safeParse(given, { jitless: true });
+  const read = FLAGS.safeParse(given);
   if (!read.success) throw usageError(read.error.issues.map((issue) => complaint(issue, given)).join("; "));
   const flags = read.data;
   checkAddress(flags);

@@ -29,9 +29,6 @@ const KIND: DocumentKind<SpeakerFile> = {
   secretKeys: ["password"],
 };
 
-/** A file is read once: to compile a function for each kind of object, as zod does by itself, costs more than it saves. */
-const ONCE = { jitless: true } as const;
-
 /** The refusal of a speaker's file. @param fileName as the reader wrote it */
 export function speakerFileError(fileName: string, problems: readonly Problem[]): DocumentError {
   return new DocumentError("PL_SPEAKER_FILE", fileName, problems);
@@ -46,7 +43,7 @@ export function speakerFileError(fileName: string, problems: readonly Problem[])
 export async function parseSpeakerFile(text: string): Promise<Result<SpeakerSource, readonly Problem[]>> {
   const plain = plainJson(text);
   if (plain !== undefined) {
-    const parsed = speakerFileSchema.safeParse(plain, ONCE);
+    const parsed = speakerFileSchema.safeParse(plain);
     if (parsed.success) {
       const problems = (faults: readonly DocumentFault[]) => problemsOf(text, faults);
       return ok({ file: parsed.data, problems });
