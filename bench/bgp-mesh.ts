@@ -1,5 +1,6 @@
 // A full mesh of BGP speakers, one process each, beside the same mesh of BIRDs: same addresses, prefixes, timers, and who dials whom.
 // Runs alternate. Each has a network namespace of its own, so that ports and counters are its alone, and nothing is left behind.
+import { resolve } from "node:path";
 import { birdVersion } from "./bgp/bird-daemon.ts";
 import { KEEPALIVE_SEC, type MeshOrder, type MeshResult, PROFILES, type Profile } from "./bgp/mesh-plan.ts";
 import { namespacesUnavailable, runInNamespace } from "./bgp/run-in-namespace.ts";
@@ -7,6 +8,7 @@ import { PODLOOM } from "./pair.ts";
 import { type Bench, type BenchOptions, type BenchRow, median, range } from "./result.ts";
 
 const BIRD = process.env.PODLOOM_BENCH_BIRD ?? "bird";
+const BARE = resolve(import.meta.dirname, "../../bench/baseline/tcp-mesh.cjs");
 /** So that all benchmarks together take minutes. */
 const NODES = [10];
 const PAIRS = 2;
@@ -91,6 +93,19 @@ function figures(nodes: number, idleSec: number): readonly Figure[] {
   ];
 }
 
+/** What Node itself costs: the same connections and messages without BGP. The rest is ours. */
+function bareFigures(nodes: number): readonly Figure[] {
+  return figures(nodes, IDLE_SEC)
+    .filter(({ what }) => BARE_FIGURES.some((one) => what.startsWith(one)))
+    .map((figure) => ({
+      ...figure,
+      what: `beside Node's sockets alone: ${figure.what}`,
+      target: () => RECORDED,
+    }));
+}
+
+const BARE_FIGURES = ["every route everywhere", "CPU ", "PSS "] as const;
+
 function rowOf(
   where: string,
   { what, unit, digits, of, target = () => RECORDED }: Figure,
@@ -121,11 +136,18 @@ async function meshRows(
   const order = { nodes, profile, idleSec, announcements: ANNOUNCEMENTS };
   const ours: MeshResult[] = [];
   const base: MeshResult[] = [];
+  const bare: MeshResult[] = [];
   for (let pair = 0; pair < pairs; pair++) {
     const mine = await attempt({ ...order, daemon: "podloom", program: PODLOOM });
     if (mine !== undefined) ours.push(mine);
     const other = bird ? await attempt({ ...order, daemon: "bird", program: BIRD }) : undefined;
     if (other !== undefined) base.push(other);
+    // Once for each pair, so that all three have the same machine. On Calico's timers alone: it knows no others.
+    const least =
+      profile === "calico"
+        ? await attempt({ ...order, announcements: 0, daemon: "bare", program: BARE })
+        : undefined;
+    if (least !== undefined) bare.push(least);
   }
   const where = `mesh of ${nodes}, ${profile}`;
   // Whoever leaves out the runs that failed must say how many they were.
@@ -138,7 +160,11 @@ async function meshRows(
     met: ours.length === pairs,
   };
   if (ours.length === 0) return [complete];
-  return [complete, ...figures(nodes, idleSec).map((figure) => rowOf(where, figure, ours, base))];
+  return [
+    complete,
+    ...figures(nodes, idleSec).map((figure) => rowOf(where, figure, ours, base)),
+    ...(bare.length === 0 ? [] : bareFigures(nodes).map((figure) => rowOf(where, figure, ours, bare))),
+  ];
 }
 
 function pairsFor(nodes: number, { pairs = PAIRS }: BenchOptions): number {

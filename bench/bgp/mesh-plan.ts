@@ -19,13 +19,14 @@ export const EXTRA_PREFIX = "10.243.0.0/26";
 export const PROFILES = ["calico", "own"] as const;
 export type Profile = (typeof PROFILES)[number];
 
-export const DAEMONS = ["podloom", "bird"] as const;
+/** `bare`: no BGP, the same connections and messages by node:net. */
+export const DAEMONS = ["podloom", "bird", "bare"] as const;
 export type DaemonName = (typeof DAEMONS)[number];
 
 /** One run: plain data, given to the process that makes it. */
 export interface MeshOrder {
   readonly daemon: DaemonName;
-  /** bin/podloom.js, or BIRD. */
+  /** bin/podloom.js, BIRD, or bench/baseline/tcp-mesh.cjs. */
   readonly program: string;
   readonly nodes: number;
   readonly profile: Profile;

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { median } from "../result.ts";
+import { BareDaemon } from "./bare-daemon.ts";
 import { BirdDaemon } from "./bird-daemon.ts";
 import { loopbackBytes, tcpCounters } from "./loopback-counters.ts";
 import type { MeshDaemon, NodeView } from "./mesh-daemon.ts";
@@ -31,6 +32,8 @@ function wallMs(): number {
   return performance.timeOrigin + performance.now();
 }
 
+const MESH_DAEMONS = { podloom: PodloomDaemon, bird: BirdDaemon, bare: BareDaemon } as const;
+
 class MeshRun {
   readonly #order: MeshOrder;
   readonly #daemon: MeshDaemon;
@@ -39,7 +42,7 @@ class MeshRun {
   constructor(order: MeshOrder, folder: string) {
     this.#order = order;
     this.#folder = folder;
-    this.#daemon = order.daemon === "bird" ? new BirdDaemon(order, folder) : new PodloomDaemon(order, folder);
+    this.#daemon = new MESH_DAEMONS[order.daemon](order, folder);
   }
 
   async run(): Promise<MeshResult> {

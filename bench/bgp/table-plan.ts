@@ -12,7 +12,7 @@ export const FEEDER_AS = 64_513;
 
 /** One run: plain data, given to the process that makes it. */
 export interface TableOrder {
-  readonly daemon: DaemonName;
+  readonly daemon: Exclude<DaemonName, "bare">;
   /** bin/podloom.js, or BIRD. */
   readonly program: string;
   readonly shape: TableShape;

@@ -86,14 +86,21 @@ export class SessionSet {
     if (input.t === "closed" || input.t === "connectFailed") this.#byConn.delete(input.conn);
   }
 
-  /** Fires what is due, and what may be sent along: KEEPALIVEs of the other sessions that their jitter would allow by now. */
+  /** Fires what is due. A KEEPALIVE takes along those of the other sessions that their jitter would allow by now. */
   tick(now: Instant): void {
     if (now < this.#earliest) return;
+    let keepalive = false;
     for (const neighbor of this.#all) {
-      if (neighbor.deadline <= now) this.tell(neighbor, { t: "tick" }, now);
-      else if (neighbor.peer.keepaliveFrom <= now) this.tell(neighbor, { t: "keepalive" }, now);
+      if (neighbor.deadline > now) continue;
+      keepalive ||= neighbor.peer.keepaliveFrom <= now;
+      this.tell(neighbor, { t: "tick" }, now);
     }
-    this.#moved = true;
+    // Not behind every timer: where a mesh dials, each neighbour has one of its own, and there would be a look at all for each.
+    if (keepalive) {
+      for (const neighbor of this.#all) {
+        if (neighbor.peer.keepaliveFrom <= now) this.tell(neighbor, { t: "keepalive" }, now);
+      }
+    }
   }
 
   /** Hears everybody who may have something to say. */

@@ -174,6 +174,32 @@ describe("timers of a session", () => {
     expect(bench.give({ t: "keepalive" })).toEqual([]);
   });
 
+  test("KEEPALIVEs are a second apart at least, however short the hold time", () => {
+    const bench = new PeerBench();
+    const conn = bench.establish(openBytes(otherConfig({ holdTimeSec: 3 })));
+    // A third of three seconds, or a quarter of that sooner: less than a second.
+    const soonest = bench.now + SEC_US;
+    expect(bench.peer.keepaliveFrom).toBe(soonest);
+    bench.now = soonest - 1;
+    expect(bench.receive(conn, KEEPALIVE)).not.toContain(`send ${conn} KEEPALIVE`);
+  });
+
+  test("the next session does not inherit when the last one was to send a KEEPALIVE", () => {
+    const bench = new PeerBench(benchConfig({ fsm: { ...BENCH_FSM, passive: true } }));
+    bench.give({ t: "start" });
+    const first = bench.call();
+    bench.receive(first, openBytes(), KEEPALIVE);
+    expect(bench.peer.keepaliveFrom).toBeGreaterThan(bench.now);
+    bench.give({ t: "closed", conn: first });
+    expect(bench.peer.keepaliveFrom).toBe(NEVER);
+    const second = bench.call();
+    bench.receive(second, openBytes(otherConfig({ holdTimeSec: 0 })), KEEPALIVE);
+    expect(bench.state).toBe("Established");
+    bench.now += 1000 * SEC_US;
+    expect(bench.peer.keepaliveFrom).toBe(NEVER);
+    expect(bench.give({ t: "keepalive" })).toEqual([]);
+  });
+
   test("KEEPALIVEs go out at a third of the hold time, jittered; the hold timer is re-armed by what comes", () => {
     const bench = new PeerBench();
     const conn = bench.establish();
