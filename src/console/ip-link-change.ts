@@ -14,6 +14,7 @@ import {
   flag,
   type Grammar,
   garbage,
+  type Keyword,
   missingWords,
   noSuchDevice,
   readNumber,
@@ -38,6 +39,22 @@ interface LinkDraft {
 
 const LINK = "a link";
 
+/** What a link is told when it is made, and later. */
+export const OF_ANY_LINK: readonly Keyword<Pick<LinkDraft, "mtuBytes" | "mac">>[] = [
+  valued("mtu", (draft, text) => {
+    const mtuBytes = readNumber(text);
+    if (mtuBytes === undefined) return wrongArgument(text, 'Invalid "mtu" value\n');
+    draft.mtuBytes = mtuBytes;
+    return undefined;
+  }),
+  valued("address*", (draft, text) => {
+    const mac = readLinkAddress(text);
+    if (typeof mac !== "number") return mac;
+    draft.mac = mac;
+    return undefined;
+  }),
+];
+
 const GRAMMAR: Grammar<LinkDraft> = {
   bare: "dev",
   take: (draft, name) => {
@@ -52,18 +69,7 @@ const GRAMMAR: Grammar<LinkDraft> = {
     flag("down", (draft) => {
       draft.up = false;
     }),
-    valued("mtu", (draft, text) => {
-      const mtuBytes = readNumber(text);
-      if (mtuBytes === undefined) return wrongArgument(text, 'Invalid "mtu" value\n');
-      draft.mtuBytes = mtuBytes;
-      return undefined;
-    }),
-    valued("address*", (draft, text) => {
-      const mac = readLinkAddress(text);
-      if (typeof mac !== "number") return mac;
-      draft.mac = mac;
-      return undefined;
-    }),
+    ...OF_ANY_LINK,
     valued("arp", (draft, word) => {
       if (word !== "on" && word !== "off") return neitherOnNorOff("arp", word);
       draft.arp = word === "on";

@@ -4,8 +4,8 @@ import { err, ok, type Result } from "../base/result.ts";
 import type { Instant } from "../base/time.ts";
 import type { NetDevice } from "../stack/net-device.ts";
 import type { Netns } from "../stack/netns.ts";
-import { readLinkAddress } from "./ip-link-change.ts";
-import { absent, flag, type Grammar, garbage, readNumber, valued, wrongArgument } from "./ip-words.ts";
+import { OF_ANY_LINK } from "./ip-link-change.ts";
+import { absent, flag, type Grammar, garbage, valued, wrongArgument } from "./ip-words.ts";
 import { netlinkRefusal } from "./kernel-answer.ts";
 import type { Printed } from "./printed-command.ts";
 
@@ -25,18 +25,7 @@ export const LINK: Grammar<NewLink> = {
   },
   keywords: [
     valued("name", (draft, name) => keepName(draft, name, "name")),
-    valued("mtu", (draft, text) => {
-      const mtuBytes = readNumber(text);
-      if (mtuBytes === undefined) return wrongArgument(text, 'Invalid "mtu" value\n');
-      draft.mtuBytes = mtuBytes;
-      return undefined;
-    }),
-    valued("address*", (draft, text) => {
-      const mac = readLinkAddress(text);
-      if (typeof mac !== "number") return mac;
-      draft.mac = mac;
-      return undefined;
-    }),
+    ...OF_ANY_LINK,
     flag("up", (draft) => {
       draft.up = true;
     }),

@@ -1,23 +1,18 @@
 // FelixConfiguration changed while devices and routes are there.
 import { beforeEach, expect, test } from "vitest";
-import { Felix } from "../../../../src/agent/calico/felix/felix.ts";
+import type { Felix } from "../../../../src/agent/calico/felix/felix.ts";
 import { formatPrefix, ipv4, prefix } from "../../../../src/base/ipv4-addr.ts";
-import { mac } from "../../../../src/base/mac-addr.ts";
-import { SeededRng } from "../../../../src/base/rng.ts";
 import { type Instant, NEVER, SEC_US } from "../../../../src/base/time.ts";
 import type { FelixConfiguration, FelixConfigurationSpec } from "../../../../src/control/calico/resources.ts";
-import { NetStack } from "../../../../src/stack/net-stack.ts";
 import type { Netns } from "../../../../src/stack/netns.ts";
 import { VxlanDevice } from "../../../../src/tunnel/vxlan.ts";
-import { block, blockUpdate, node, pool, update } from "../../../support/calico.ts";
-import { RecordingUnderlay } from "../../../support/frames.ts";
-import { TestWire } from "../../../support/test-wire.ts";
+import { node, update } from "../../../support/calico.ts";
+import { FelixScene } from "../../../support/felix-scene.ts";
 
-const SELF = ipv4("10.20.0.5");
 const TUNNEL = ipv4("192.168.1.0");
 
 let now: Instant;
-let stack: NetStack;
+let scene: FelixScene;
 let host: Netns;
 let felix: Felix;
 let ports: string[];
@@ -25,37 +20,11 @@ let logs: string[];
 
 beforeEach(() => {
   now = 1_000_000;
-  ports = [];
-  logs = [];
-  stack = new NetStack({ rng: new SeededRng(1) });
-  host = stack.addNetns("");
-  const uplink = new TestWire(stack, "eth0", mac("02:00:00:00:00:01"), 1500);
-  host.addDevice(uplink);
-  host.addAddress(uplink, { addr: SELF, len: 24 }, now);
-  host.setLink(uplink, true, now);
-  felix = new Felix({
-    node: "a",
-    version: "3.33",
-    stack,
-    host,
-    uplink,
-    underlay: SELF,
-    underlayMtuBytes: 1500,
-    log: (level, message) => logs.push(`${level}: ${message}`),
-    podRoute: () => {},
-    listen: (port) => ports.push(`+${port}`),
-    unlisten: (port) => ports.push(`-${port}`),
-  });
-  felix.onUpdate(update(pool("p", { cidr: "192.168.0.0/16", vxlanMode: "Always" })));
-  felix.onUpdate(update(node("a", "10.20.0.5/24", { ipv4VXLANTunnelAddr: "192.168.1.0" })));
-  felix.onUpdate(update(node("b", "10.20.0.6/24", { ipv4VXLANTunnelAddr: "192.168.2.0" })));
-  felix.onUpdate({ t: "affinity", cidr: prefix("192.168.1.0/26"), value: "confirmed" });
-  felix.onUpdate(blockUpdate(block("192.168.2.0/26", "b")));
+  scene = new FelixScene(now);
+  ({ host, felix, ports, logs } = scene);
 });
 
-const open = (port: number): void => {
-  felix.vxlanOpened(new RecordingUnderlay(stack, SELF, port), now);
-};
+const open = (port: number): void => scene.openVxlan(port, now);
 const configure = (spec: FelixConfigurationSpec): void => {
   const resource: FelixConfiguration = {
     kind: "FelixConfiguration",
