@@ -69,6 +69,8 @@ export interface SpeakerPeer {
   readonly addr: Ipv4Addr;
   readonly port: number;
   readonly password?: string;
+  /** TTL security. */
+  readonly hops?: number | undefined;
   readonly peer: BgpPeer;
   readonly outputs: PeerOutput[];
 }
@@ -86,10 +88,11 @@ export class PeersSpeaker implements SpeakerEngine {
     this.#local = local;
   }
 
-  add(addr: Ipv4Addr, port: number, config: PeerConfig, password?: string): SpeakerPeer {
+  add(addr: Ipv4Addr, port: number, config: PeerConfig, password?: string, hops?: number): SpeakerPeer {
     const peer = new BgpPeer({ config, ids: this.ids, rng: new SeededRng(addr) });
-    const added = { addr, port, peer, outputs: [], ...(password === undefined ? {} : { password }) };
+    const added = { addr, port, peer, outputs: [], ...(password === undefined ? {} : { password }), hops };
     this.peers.push(added);
+    if (hops !== undefined) this.#outputs.push({ t: "ttlSecurity", remote: addr, hops });
     if (password !== undefined) this.#outputs.push({ t: "password", remote: addr, password });
     return added;
   }
@@ -144,8 +147,8 @@ export class PeersSpeaker implements SpeakerEngine {
   #translate(one: SpeakerPeer, output: PeerOutput): SpeakerOutput | undefined {
     if (output.t === "dial") {
       this.#byConn.set(output.conn, one);
-      const { addr: remote, port, password } = one;
-      return { t: "dial", conn: output.conn, local: this.#local, remote, port, password };
+      const { addr: remote, port, password, hops: ttlSecurityHops } = one;
+      return { t: "dial", conn: output.conn, local: this.#local, remote, port, password, ttlSecurityHops };
     }
     return output.t === "send" || output.t === "close" ? output : undefined;
   }

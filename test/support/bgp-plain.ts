@@ -80,6 +80,7 @@ export function neighborConfig(
     routes: neighborRoutes(local, given.routes),
     bfd: undefined,
     password: undefined,
+    ttlSecurityHops: undefined,
     shutdown: given.shutdown ?? false,
   };
 }

@@ -7,11 +7,14 @@ import type { SpeakerInput, SpeakerOutput } from "../../routing/bgp/speaker/spea
 import type { Clock } from "../clock.ts";
 import { messageOf, PodloomError } from "../podloom-error.ts";
 import { BgpListener, type ListenAddress, type ListenerEvents } from "./bgp-listener.ts";
+import { openDialSocket } from "./dial-socket.ts";
 import { PasswordTable } from "./password-table.ts";
 import type { SessionCapture } from "./session-capture.ts";
 import { type SpeakerEngine, SpeakerLoop } from "./speaker-loop.ts";
 import { type ConnectionEvents, TcpConnection } from "./tcp-connection.ts";
 import { TcpMd5 } from "./tcp-md5.ts";
+import { TcpTtl } from "./tcp-ttl.ts";
+import { TtlTable } from "./ttl-table.ts";
 
 /** How often blocked connections are asked whether anything leaves them. */
 const PROGRESS_MS = 1000;
@@ -34,6 +37,8 @@ export interface BgpDriverOptions {
   readonly uncarry: (host: string) => Ipv4Addr | undefined;
   /** What sets passwords on sockets, or throws PL_BGP_MD5; {@link TcpMd5.load} by default. */
   readonly md5?: () => TcpMd5;
+  /** What sets TTLs on sockets, or throws PL_BGP_TTL; {@link TcpTtl.load} by default. */
+  readonly ttl?: () => TcpTtl;
   /** Is closed with the driver. */
   readonly capture?: SessionCapture;
   /** Told what the speaker says otherwise, and what there is to say about sockets, as a `log`. May call {@link BgpDriver.handle}. */
@@ -43,7 +48,7 @@ export interface BgpDriverOptions {
 export interface BgpDriverStats {
   /** Calls that were handed to the speaker. */
   accepted: number;
-  /** Calls that were closed unheard: from addresses of no node, or of one whose password cannot be checked. */
+  /** Calls that were closed unheard: from addresses of no node, or of one whose password or TTL cannot be checked. */
   refused: number;
   dialled: number;
   rxBytes: number;
@@ -62,7 +67,9 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
   readonly #options: BgpDriverOptions;
   readonly #loop: SpeakerLoop;
   readonly #md5: () => TcpMd5;
+  readonly #ttl: () => TcpTtl;
   readonly #passwords: PasswordTable;
+  readonly #ttls: TtlTable;
   readonly #listeners: BgpListener[] = [];
   /** Those that the speaker knows. */
   readonly #connections = new Map<ConnId, TcpConnection>();
@@ -79,7 +86,9 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
     const { speaker, clock, capture } = options;
     this.#options = options;
     this.#md5 = options.md5 ?? TcpMd5.load;
+    this.#ttl = options.ttl ?? TcpTtl.load;
     this.#passwords = new PasswordTable(this.#md5, options.carry);
+    this.#ttls = new TtlTable(this.#ttl);
     this.#loop = new SpeakerLoop({
       speaker,
       clock,
@@ -101,7 +110,7 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
   /**
    * Listens, then starts the speaker. What it has said before is heard first. When this fails, nothing is left open.
    *
-   * @throws PodloomError PL_BGP_PORT, or PL_BGP_MD5 when a neighbour has a password that cannot be used here
+   * @throws PodloomError PL_BGP_PORT; PL_BGP_MD5 or PL_BGP_TTL when a neighbour has a password or a bound on hops that cannot be used here
    */
   start(): Promise<void> {
     this.#starting ??= this.#start();
@@ -136,10 +145,12 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
     this.#loop.drainAll();
     try {
       this.#passwords.check();
+      this.#ttls.check();
       for (const at of listen) {
         const listener = await BgpListener.open(at, carry(at.addr), this);
         this.#listeners.push(listener);
         this.#passwords.join(listener);
+        this.#ttls.join(listener);
       }
     } catch (thrown) {
       this.#state = "stopped";
@@ -208,7 +219,10 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
         this.#close(output.conn, output.afterFlush);
         return;
       case "password":
-        this.#setPassword(output.remote, output.password);
+        this.#change(output.t, () => this.#passwords.set(output.remote, output.password, this.#listeners));
+        return;
+      case "ttlSecurity":
+        this.#change(output.t, () => this.#ttls.set(output.remote, output.hops, this.#listeners));
         return;
       default:
         if (output.t === "stopped") this.#onStopped();
@@ -217,12 +231,15 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
   }
 
   #dial(output: SpeakerOutput & { readonly t: "dial" }): void {
-    const { conn, local, remote, port, password } = output;
+    const { conn, local, remote, port, password, ttlSecurityHops } = output;
     const { carry } = this.#options;
     this.stats.dialled++;
     try {
-      const signing = password === undefined ? undefined : { md5: this.#md5(), password };
-      const where = { local, remote, localHost: carry(local), remoteHost: carry(remote), port, signing };
+      const remoteHost = carry(remote);
+      const localHost = carry(local);
+      const fd = openDialSocket({ remoteHost, password, ttlSecurityHops, md5: this.#md5, ttl: this.#ttl });
+      const signed = password !== undefined;
+      const where = { local, remote, localHost, remoteHost, port, fd, signed };
       this.#add(TcpConnection.dial(conn, where, this));
     } catch (thrown) {
       if (!(thrown instanceof PodloomError)) throw thrown;
@@ -249,12 +266,13 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
     connection.close(afterFlush);
   }
 
-  #setPassword(remote: Ipv4Addr, password: string | undefined): void {
+  /** Changes what listening sockets know; a failure is logged, and calls that it concerns are not taken. */
+  #change(what: string, change: () => void): void {
     try {
-      this.#passwords.set(remote, password, this.#listeners);
+      change();
     } catch (thrown) {
       const remedy = thrown instanceof PodloomError ? thrown.remedy : undefined;
-      this.#log("password", remedy === undefined ? messageOf(thrown) : `${messageOf(thrown)}. ${remedy}`);
+      this.#log(what, remedy === undefined ? messageOf(thrown) : `${messageOf(thrown)}. ${remedy}`);
     }
   }
 
@@ -276,7 +294,7 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
     const { ids, uncarry } = this.#options;
     const { addr } = listener;
     const remote = uncarry(socket.remoteAddress ?? "");
-    if (remote === undefined || this.#state !== "running" || !this.#passwords.admits(remote, socket)) {
+    if (remote === undefined || this.#state !== "running" || !this.#admits(remote, socket)) {
       this.stats.refused++;
       socket.on("error", () => {});
       socket.destroy();
@@ -287,6 +305,10 @@ export class BgpDriver implements ConnectionEvents, ListenerEvents {
     this.#add(connection);
     this.#captureOpened(connection, true);
     this.#loop.give({ t: "incoming", conn: connection.conn, remote });
+  }
+
+  #admits(remote: Ipv4Addr, socket: Socket): boolean {
+    return this.#passwords.admits(remote, socket) && this.#ttls.admits(remote, socket);
   }
 
   listenerFailed({ host, port }: BgpListener, message: string): void {

@@ -2,6 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Ipv4Addr } from "../../base/ipv4-addr.ts";
 import { PodloomError } from "../podloom-error.ts";
 import type { TcpMd5 } from "./tcp-md5.ts";
+import type { TcpTtl } from "./tcp-ttl.ts";
 
 /** Calls that the kernel keeps for us while we are busy: a whole mesh may call at once, and what does not fit comes a second late. */
 const BACKLOG = 511;
@@ -62,8 +63,17 @@ export class BgpListener {
    * @throws PodloomError PL_BGP_MD5
    */
   setPassword(md5: TcpMd5, host: string, password: string | undefined): void {
+    md5.setPassword(this.#fd, host, password);
+  }
+
+  /** Calls are answered with the highest TTL from now on. @throws PodloomError PL_BGP_TTL */
+  answerFully(ttl: TcpTtl): void {
+    ttl.answerFully(this.#fd);
+  }
+
+  get #fd(): number {
     const { fd } = (this.#server as unknown as { _handle: { fd: number } | null })._handle ?? { fd: -1 };
-    md5.setPassword(fd, host, password);
+    return fd;
   }
 
   /** Takes no more calls. Those that were taken go on; resolves when their sockets are closed too. */

@@ -3,7 +3,6 @@ import { connect, Socket } from "node:net";
 import type { Ipv4Addr } from "../../base/ipv4-addr.ts";
 import type { ConnId } from "../../routing/bgp/session/peer-messages.ts";
 import { describeTcpError, type Whereabouts } from "./tcp-error-text.ts";
-import type { TcpMd5 } from "./tcp-md5.ts";
 
 /** How long what was said last may take to arrive, and the other side to close too. */
 const LINGER_MS = 1000;
@@ -37,7 +36,10 @@ export interface DialOptions extends Ends {
   readonly localHost: string;
   readonly remoteHost: string;
   readonly port: number;
-  readonly signing: { readonly md5: TcpMd5; readonly password: string } | undefined;
+  /** The socket to use, a descriptor with options that Node cannot set; undefined: any. Taken over, unless this throws. */
+  readonly fd: number | undefined;
+  /** It signs what it says. */
+  readonly signed: boolean;
 }
 
 export class TcpConnection implements Ends {
@@ -52,13 +54,13 @@ export class TcpConnection implements Ends {
   #unsentBytes = 0;
   #linger: NodeJS.Timeout | undefined;
 
-  /** Begins to dial. @throws PodloomError PL_BGP_MD5 when the call cannot be signed */
+  /** Begins to dial. */
   static dial(conn: ConnId, options: DialOptions, events: ConnectionEvents): TcpConnection {
-    const { localHost, remoteHost, port, signing } = options;
+    const { localHost, remoteHost, port, fd, signed } = options;
     const where = { host: remoteHost, port, localAddress: localHost };
-    const socket = signing === undefined ? connect(where) : signedSocket(remoteHost, signing);
-    if (signing !== undefined) socket.connect(where);
-    const at = { host: remoteHost, port, localHost, signed: signing !== undefined };
+    const socket = fd === undefined ? connect(where) : socketOf(fd);
+    if (fd !== undefined) socket.connect(where);
+    const at = { host: remoteHost, port, localHost, signed };
     const connection = new TcpConnection(conn, options, socket, events, at);
     connection.#state = "dialling";
     socket.once("connect", () => connection.#connected());
@@ -179,13 +181,7 @@ export class TcpConnection implements Ends {
 }
 
 /** A socket that signs, given to Node before it is connected. */
-function signedSocket(host: string, { md5, password }: { md5: TcpMd5; password: string }): Socket {
-  const fd = md5.openSocket(host, password);
-  try {
-    // Not known to the types: reading begins when it is connected, not now.
-    return new Socket({ fd, readable: true, writable: true, manualStart: true } as object);
-  } catch (thrown) {
-    md5.closeSocket(fd);
-    throw thrown;
-  }
+function socketOf(fd: number): Socket {
+  // Not known to the types: reading begins when it is connected, not now.
+  return new Socket({ fd, readable: true, writable: true, manualStart: true } as object);
 }

@@ -4,17 +4,14 @@
 import { constants, endianness } from "node:os";
 import { parseIpv4 } from "../../base/ipv4-addr.ts";
 import { encodeUtf8 } from "../../base/utf8.ts";
-import { errnoName, findKoffi, type Koffi, type NativeFunction, type NativeNeed } from "../native-library.ts";
+import { errnoName, type NativeNeed } from "../native-library.ts";
 import { PodloomError } from "../podloom-error.ts";
+import { IPPROTO_TCP, NativeTcp } from "./native-tcp.ts";
 
 /** Longest password in octets: TCP_MD5SIG_MAXKEYLEN. */
 export const PASSWORD_BYTES_MAX = 80;
 
 const AF_INET = 2;
-const SOCK_STREAM = 1;
-const SOCK_NONBLOCK = 0x800;
-const SOCK_CLOEXEC = 0x8_0000;
-const IPPROTO_TCP = 6;
 const TCP_MD5SIG = 14;
 /** struct tcp_md5sig: a sockaddr_storage, flags, prefix length, key length, interface index, key. */
 const MD5SIG_BYTES = 216;
@@ -31,10 +28,7 @@ let loaded: TcpMd5 | undefined;
 
 /** Sets passwords on sockets. @rfc 2385#2 */
 export class TcpMd5 {
-  readonly #koffi: Koffi;
-  readonly #socket: NativeFunction;
-  readonly #setsockopt: NativeFunction;
-  readonly #close: NativeFunction;
+  readonly tcp: NativeTcp;
 
   /**
    * The one of this process.
@@ -42,18 +36,12 @@ export class TcpMd5 {
    * @throws PodloomError PL_BGP_MD5 where TCP MD5 signatures cannot be had
    */
   static load(this: void): TcpMd5 {
-    loaded ??= new TcpMd5(findKoffi(NEED));
+    loaded ??= new TcpMd5(new NativeTcp(NEED));
     return loaded;
   }
 
-  private constructor(koffi: Koffi) {
-    const libc = koffi.load(null);
-    this.#koffi = koffi;
-    this.#socket = libc.func("int socket(int domain, int type, int protocol)");
-    this.#setsockopt = libc.func(
-      "int setsockopt(int fd, int level, int name, const void *value, unsigned int length)",
-    );
-    this.#close = libc.func("int close(int fd)");
+  private constructor(tcp: NativeTcp) {
+    this.tcp = tcp;
   }
 
   /**
@@ -63,44 +51,19 @@ export class TcpMd5 {
    * @throws PodloomError PL_BGP_MD5 when the kernel refuses
    */
   setPassword(fd: number, host: string, password: string | undefined): void {
-    const option = md5sig(host, password);
-    if (this.#setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, option, option.length) === 0) return;
-    const errno = this.#koffi.errno();
+    const errno = this.tcp.set(fd, IPPROTO_TCP, TCP_MD5SIG, md5sig(host, password));
     // There was none to take away.
-    if (password === undefined && errno === constants.errno.ENOENT) return;
+    if (errno === 0 || (password === undefined && errno === constants.errno.ENOENT)) return;
     throw refusal(host, errno);
-  }
-
-  /**
-   * A socket that will sign what it says to `host`, neither bound nor connected. The descriptor is the caller's to close.
-   *
-   * @throws PodloomError PL_BGP_MD5
-   */
-  openSocket(host: string, password: string): number {
-    const fd = this.#socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
-    if (fd < 0) throw refusal(host, this.#koffi.errno());
-    try {
-      this.setPassword(fd, host, password);
-    } catch (thrown) {
-      this.closeSocket(fd);
-      throw thrown;
-    }
-    return fd;
-  }
-
-  /** Closes a descriptor that nobody else owns. */
-  closeSocket(fd: number): void {
-    this.#close(fd);
   }
 }
 
 function refusal(host: string, errno: number): PodloomError {
-  const { ENOPROTOOPT, ENOMEM, EPERM, EMFILE } = constants.errno;
+  const { ENOPROTOOPT, ENOMEM, EPERM } = constants.errno;
   const remedy = new Map([
     [ENOPROTOOPT, "This kernel was built without CONFIG_TCP_MD5SIG: run the sessions without passwords."],
     [ENOMEM, "The passwords of one socket fill net.core.optmem_max: raise it with sysctl."],
     [EPERM, "The kernel forbids MD5 (FIPS mode): run the sessions without passwords."],
-    [EMFILE, "The process has too many files open: raise its limit (ulimit -n)."],
   ]).get(errno);
   return new PodloomError(
     "PL_BGP_MD5",

@@ -40,6 +40,8 @@ export function neighborConfig(
     routes: routesOf(peer, cx),
     bfd: undefined,
     password,
+    // 0 is none, as in the configuration that Calico gives BIRD.
+    ttlSecurityHops: peer.ttlSecurity === 0 ? undefined : peer.ttlSecurity,
     shutdown: false,
   };
 }

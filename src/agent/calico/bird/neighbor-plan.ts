@@ -66,11 +66,6 @@ export class NeighborPlan {
       const added = speaker.addNeighbor(neighborConfig(peer, this.#password(peer), cx), now);
       if (added.ok) this.#run(peer.addr, peer);
       else warn(`${peer.name}: ${added.error}`);
-      if (peer.ttlSecurity !== undefined) {
-        warn(
-          `${peer.name}: ttlSecurity is not enforced: sockets here cannot ask for the TTL of what they receive`,
-        );
-      }
     }
   }
 

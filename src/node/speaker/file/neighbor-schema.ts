@@ -157,6 +157,13 @@ const OPTIONS = {
   password: z.exactOptional(
     words(80, "TCP MD5 signatures (RFC 2385). Needs Linux and the package koffi.", "secret"),
   ),
+  ttlSecurityHops: z.exactOptional(
+    whole(
+      1,
+      255,
+      "Hear it over so many links at most (RFC 5082, GTSM); it must do the same. Needs Linux and the package koffi.",
+    ),
+  ),
   bfd: z.exactOptional(bfd),
   shutdown: z.exactOptional(flag("Leave it down until `enable`; default false.")),
   enforceFirstAs: z.exactOptional(

@@ -69,6 +69,7 @@ export function resolveNeighbor(
     routes: reader.routes(),
     bfd: reader.bfd(),
     password: options.password,
+    ttlSecurityHops: options.ttlSecurityHops,
     shutdown: options.shutdown ?? false,
   };
 }
@@ -83,6 +84,13 @@ export function resolveRange(text: RangeText, i: number, cx: NeighborContext): R
       [...path, key],
       "says nothing here: a range waits for calls, and is there or is not",
       "Take it out.",
+    );
+  }
+  if (reader.options.ttlSecurityHops !== undefined) {
+    cx.faults.add(
+      reader.whereIs("ttlSecurityHops"),
+      "a range cannot have a bound on hops: it is known to the socket, before anybody knows who calls",
+      "Name the neighbors one by one, or take ttlSecurityHops out.",
     );
   }
   if (reader.options.password !== undefined) {

@@ -146,9 +146,10 @@ export class SessionSet {
   }
 
   #dial(neighbor: Neighbor, conn: ConnId): void {
-    const { localAddr: local, addr: remote, port, password } = neighbor;
+    const { localAddr: local, addr: remote, port, password, config } = neighbor;
     if (port === undefined) return;
     this.#byConn.set(conn, neighbor);
-    this.#emit({ t: "dial", conn, local, remote, port, password });
+    const ttlSecurityHops = config?.ttlSecurityHops;
+    this.#emit({ t: "dial", conn, local, remote, port, password, ttlSecurityHops });
   }
 }

@@ -60,6 +60,8 @@ export interface NeighborConfig {
   readonly bfd: NeighborBfd | undefined;
   /** TCP MD5 signatures. @rfc 2385 */
   readonly password: string | undefined;
+  /** TTL security: over how many links at most the neighbour is heard, 1 to 255; undefined: over any. @rfc 5082#3 */
+  readonly ttlSecurityHops: number | undefined;
   /** Not started until told to. */
   readonly shutdown: boolean;
 }

@@ -53,6 +53,7 @@ export function neighborConfig(
     routes: neighborRoutes({ localAddr: given.localAddr }),
     bfd: undefined,
     password: undefined,
+    ttlSecurityHops: undefined,
     shutdown: false,
     ...given,
   };

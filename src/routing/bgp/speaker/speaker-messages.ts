@@ -40,6 +40,7 @@ export type SpeakerOutput =
       readonly remote: Ipv4Addr;
       readonly port: number;
       readonly password: string | undefined;
+      readonly ttlSecurityHops?: number | undefined;
     }
   /** Nobody writes to the array; it may be shared. */
   | { readonly t: "send"; readonly conn: ConnId; readonly bytes: Uint8Array }
@@ -47,6 +48,8 @@ export type SpeakerOutput =
   | { readonly t: "close"; readonly conn: ConnId; readonly afterFlush: boolean }
   /** Whose calls must be signed with which password. @rfc 2385 */
   | { readonly t: "password"; readonly remote: Ipv4Addr; readonly password: string | undefined }
+  /** Whose calls must come over so many links at most; undefined: from anywhere. @rfc 5082 */
+  | { readonly t: "ttlSecurity"; readonly remote: Ipv4Addr; readonly hops: number | undefined }
   | {
       readonly t: "bfdSend";
       readonly local: Ipv4Addr;

@@ -42,7 +42,7 @@ export class BgpSpeaker extends SpeakerCore {
     const made = this.factory.configured(config);
     if (!made.ok) return made;
     const neighbor = made.value;
-    const { addr, password } = config;
+    const { addr, password, ttlSecurityHops: hops } = config;
     this.ownAddresses.add(config.localAddr, config.routes);
     const added = this.neighbors.add(addr, neighbor);
     if (!added.ok) {
@@ -52,6 +52,7 @@ export class BgpSpeaker extends SpeakerCore {
     if (added.value !== undefined) this.cease(added.value, CeaseError.CONFIG_CHANGE);
     this.sessions.add(neighbor);
     if (password !== undefined) this.outputs.push({ t: "password", remote: addr, password });
+    if (hops !== undefined) this.outputs.push({ t: "ttlSecurity", remote: addr, hops });
     if (this.started && !config.shutdown) {
       this.hold?.expect(neighbor);
       this.startOne(neighbor);
@@ -71,6 +72,9 @@ export class BgpSpeaker extends SpeakerCore {
     if (neighbor === undefined) return false;
     if (neighbor.password !== undefined) {
       this.outputs.push({ t: "password", remote: addr, password: undefined });
+    }
+    if (neighbor.config?.ttlSecurityHops !== undefined) {
+      this.outputs.push({ t: "ttlSecurity", remote: addr, hops: undefined });
     }
     this.cease(neighbor, why);
     this.sessions.drain();

@@ -55,7 +55,12 @@ function call(port: number): Socket {
 function unavailable(): string | undefined {
   try {
     const md5 = TcpMd5.load();
-    md5.closeSocket(md5.openSocket("127.0.0.2", "probe"));
+    const fd = md5.tcp.open();
+    try {
+      md5.setPassword(fd, "127.0.0.2", "probe");
+    } finally {
+      md5.tcp.close(fd);
+    }
     return undefined;
   } catch (thrown) {
     return String(thrown);
@@ -156,7 +161,7 @@ describe.skipIf(why !== undefined)(`signatures${why === undefined ? "" : ` (${wh
   });
 
   test("with a password that is too long are refused", () => {
-    expect(() => TcpMd5.load().openSocket("127.0.0.2", "é".repeat(41))).toThrow(
+    expect(() => TcpMd5.load().setPassword(-1, "127.0.0.2", "é".repeat(41))).toThrow(
       expect.objectContaining({
         code: "PL_BGP_MD5",
         message: "the BGP password for 127.0.0.2 has 82 octets, and TCP takes at most 80",

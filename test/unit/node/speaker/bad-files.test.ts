@@ -229,11 +229,12 @@ const CASES: readonly {
   },
   {
     name: "what a range cannot have, once it can be read",
-    text: `${HEAD}templates: { t: { password: hush } }\nranges:\n  - { name: r, prefix: 10.0.2.0/24, as: any, passive: true, template: t }\n  - { name: s, prefix: 10.0.2.0/24, as: any }\n`,
+    text: `${HEAD}templates: { t: { password: hush } }\nranges:\n  - { name: r, prefix: 10.0.2.0/24, as: any, passive: true, template: t }\n  - { name: s, prefix: 10.0.2.0/24, as: any, ttlSecurityHops: 1 }\n`,
     want: [
       /^sp.yaml:6:29: templates.t.password: a range cannot have a password.*\n {2}Name the neighbors one by one/,
       /^sp.yaml:8:55: ranges\[0\].passive: says nothing here.*\n {2}Take it out\.$/,
       "sp.yaml:9:24: ranges[1].prefix: ranges[0] is 10.0.2.0/24 already\n  A prefix stands in the list once: take one of them out.",
+      /^sp.yaml:9:\d+: ranges\[1\].ttlSecurityHops: a range cannot have a bound on hops.*\n {2}Name the neighbors one by one/,
     ],
   },
   {

@@ -90,7 +90,7 @@ templates:
   t: { as: internal, holdTimeSec: 9, passive: true, rrClient: true, bfd: true, gracefulRestart: { restartTimeSec: 30 } }
 neighbors:
   - { address: 10.0.1.2, template: t, passive: false, bfd: { detectMult: 5 } }
-  - { name: plain, address: 10.0.1.3, as: 64513, port: 179, gracefulRestart: false, shutdown: true, password: hush }
+  - { name: plain, address: 10.0.1.3, as: 64513, port: 179, gracefulRestart: false, shutdown: true, password: hush, ttlSecurityHops: 3, keepaliveSec: 7 }
 `);
     const [templated, plain] = plan.neighbors;
     expect(templated).toMatchObject({
@@ -99,6 +99,7 @@ neighbors:
       localAddr: ipv4("10.0.1.1"),
       bfd: { desiredMinTxUs: 300_000, requiredMinRxUs: 300_000, detectMult: 5 },
       password: undefined,
+      ttlSecurityHops: undefined,
       shutdown: false,
     });
     expect(templated?.session).toMatchObject({
@@ -117,9 +118,15 @@ neighbors:
       port: 179,
       bfd: undefined,
       password: "hush",
+      ttlSecurityHops: 3,
       shutdown: true,
     });
-    expect(plain?.session).toMatchObject({ holdTimeSec: 90, gracefulRestart: undefined, peerAs: 64513 });
+    expect(plain?.session).toMatchObject({
+      fsm: { keepaliveSec: 7 },
+      holdTimeSec: 90,
+      gracefulRestart: undefined,
+      peerAs: 64513,
+    });
   });
 
   test("without a word, a neighbor is helped over its restart; restart.graceful asks all for it", async () => {

@@ -140,6 +140,16 @@ test("passwords come from secrets, and one that is missing is named", () => {
   });
 });
 
+test("TTL security and the time between KEEPALIVEs are the session's; 0 hops are none", () => {
+  const peer = (ttlSecurity: number) =>
+    resource("BGPPeer", "tor", { peerIP: "10.0.0.1", asNumber: 64600, ttlSecurity, keepaliveTime: "20s" });
+  const near = managerOf([A, peer(2), IN_SYNC]);
+  expect(spoken(near, 0)).toContainEqual({ t: "ttlSecurity", remote: ipv4("10.0.0.1"), hops: 2 });
+  expect(near.speaker.neighbors.dump()[0]?.neighbor.peer.config.fsm.keepaliveSec).toBe(20);
+  const anywhere = spoken(managerOf([A, peer(0), IN_SYNC]), 0);
+  expect(anywhere.filter(({ t }) => t === "ttlSecurity")).toEqual([]);
+});
+
 test("two ports of one address are one session, and that is said", () => {
   const again = resource("BGPPeer", "again", { peerIP: "10.0.0.1", asNumber: 64600 });
   const manager = managerOf([A, TOR, again, IN_SYNC]);

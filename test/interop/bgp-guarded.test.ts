@@ -7,12 +7,13 @@ import { afterEach, describe, expect, test } from "vitest";
 import { type Ipv4Addr, ipv4 } from "../../src/base/ipv4-addr.ts";
 import { BgpDriver } from "../../src/io/bgp/bgp-driver.ts";
 import { TcpMd5 } from "../../src/io/bgp/tcp-md5.ts";
+import { TcpTtl } from "../../src/io/bgp/tcp-ttl.ts";
 import { MonotonicClock } from "../../src/io/clock.ts";
 import { peerConfig } from "../../src/routing/bgp/session/peer-config.ts";
 import { carry, PeersSpeaker, type SpeakerPeer, until } from "../support/bgp-engines.ts";
 import { commandUnavailable } from "../support/command.ts";
 
-// BIRD as a neighbour with a password (TCP MD5 signatures), on loopback addresses of this machine. It reads the interfaces and
+// BIRD as a neighbour with a password (TCP MD5 signatures) or with TTL security (GTSM), on loopback addresses of this machine. It reads the interfaces and
 // touches nothing: no kernel protocol.
 
 const OURS = ipv4("10.95.1.1");
@@ -24,6 +25,7 @@ function unavailable(): string | undefined {
   if (process.getuid?.() !== 0) return " (needs root)";
   try {
     TcpMd5.load();
+    TcpTtl.load();
   } catch (thrown) {
     return ` (${String(thrown)})`;
   }
@@ -32,7 +34,13 @@ function unavailable(): string | undefined {
 
 const why = unavailable();
 
-describe.skipIf(why !== undefined)(`BIRD with a password${why ?? ""}`, () => {
+/** What is asked of BIRD's segments. */
+interface Guard {
+  readonly password?: string;
+  readonly hops?: number;
+}
+
+describe.skipIf(why !== undefined)(`BIRD with guarded segments${why ?? ""}`, () => {
   let folder = "";
   let bird: ChildProcess | undefined;
   let driver: BgpDriver | undefined;
@@ -70,11 +78,22 @@ protocol bgp ours {
     });
   };
 
-  const startOurs = async (passive: boolean, password: string, birdPort: number): Promise<SpeakerPeer> => {
+  const startOurs = async (passive: boolean, guard: Guard, birdPort: number): Promise<SpeakerPeer> => {
     const speaker = new PeersSpeaker(OURS);
-    const plain = peerConfig({ localAs: 64512, peerAs: 64512, routerId: OURS });
-    const config = { ...plain, fsm: { ...plain.fsm, passive, connectRetrySec: 1 } };
-    const ofBird = speaker.add(BIRD, birdPort, config, password);
+    // Whoever is not heard is given up soon.
+    const plain = peerConfig({ localAs: 64512, peerAs: 64512, routerId: OURS, holdTimeSec: 3 });
+    const config = {
+      ...plain,
+      fsm: {
+        ...plain.fsm,
+        passive,
+        connectRetrySec: 1,
+        openHoldSec: 3,
+        idleHoldMinSec: 1,
+        idleHoldMaxSec: 1,
+      },
+    };
+    const ofBird = speaker.add(BIRD, birdPort, config, guard.password, guard.hops);
     driver = new BgpDriver({
       speaker,
       ids: speaker.ids,
@@ -90,18 +109,24 @@ protocol bgp ours {
 
   const listening = (): number => driver?.listening[0]?.port ?? 0;
 
-  test("calls us", async () => {
-    const ofBird = await startOurs(true, "a secret", 0);
-    startBird(await freePort(BIRD), listening(), 'password "a secret";');
+  const guards: [string, Guard, string][] = [
+    ["a password", { password: "a secret" }, 'password "a secret";'],
+    ["TTL security", { hops: 1 }, "ttl security on;"],
+    ["both", { password: "a secret", hops: 2 }, 'password "a secret"; ttl security on;'],
+  ];
+
+  test.each(guards)("calls us with %s", async (_, guard, line) => {
+    const ofBird = await startOurs(true, guard, 0);
+    startBird(await freePort(BIRD), listening(), line);
     await until(`Established (${log})`, () => ofBird.peer.status().state === "Established", 20_000);
     await until("its route", () => ofBird.outputs.some(({ t }) => t === "update"), 20_000);
     expect(ofBird.peer.status().incoming).toBe(true);
   });
 
-  test("is called by us", async () => {
+  test.each(guards)("is called by us with %s", async (_, guard, line) => {
     const port = await freePort(BIRD);
-    const ofBird = await startOurs(false, "a secret", port);
-    startBird(port, listening(), 'password "a secret"; passive;');
+    const ofBird = await startOurs(false, guard, port);
+    startBird(port, listening(), `${line} passive;`);
     await until("Established", () => ofBird.peer.status().state === "Established", 20_000);
     await until("its route", () => ofBird.outputs.some(({ t }) => t === "update"), 20_000);
     expect(ofBird.peer.status().incoming).toBe(false);
@@ -109,7 +134,7 @@ protocol bgp ours {
 
   test.each(['password "another";', ""])("does not get through with: %s", async (line) => {
     const port = await freePort(BIRD);
-    const ofBird = await startOurs(false, "a secret", port);
+    const ofBird = await startOurs(false, { password: "a secret" }, port);
     startBird(port, listening(), line);
     await until("BIRD", () => existsSync(join(folder, "ctl")));
     const before = driver?.stats.dialled ?? 0;
@@ -117,6 +142,17 @@ protocol bgp ours {
     expect(ofBird.peer.status().state).not.toBe("Established");
     expect(driver?.stats.accepted).toBe(0);
     expect(bird?.exitCode).toBeNull();
+  });
+
+  test("that sends as if it were far away does not get through to TTL security", async () => {
+    const port = await freePort(BIRD);
+    const ofBird = await startOurs(false, { hops: 1 }, port);
+    // Its TTL is what it takes for the way.
+    startBird(port, listening(), "multihop 5;");
+    const before = driver?.stats.dialled ?? 0;
+    await until("several attempts", () => (driver?.stats.dialled ?? 0) >= before + 3, 60_000);
+    // What comes before our side has set the bound is heard; nothing after it.
+    expect(ofBird.outputs.filter(({ t }) => t === "peerUp" || t === "update")).toEqual([]);
   });
 });
 
