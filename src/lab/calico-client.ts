@@ -5,7 +5,14 @@ import type { IpamAnswer, IpamError, IpamRequest } from "../control/calico/ipam/
 import type { ResourceOutcome, ResourceRequest } from "../control/calico/resource-messages.ts";
 import { ResourceWriter } from "../control/calico/resource-writer.ts";
 import type { CalicoKind, ResourceOf } from "../control/calico/resources.ts";
-import type { KeyRange, KeyValue, StoreEvent, StoreOp } from "../control/datastore/messages.ts";
+import type {
+  Compare,
+  KeyRange,
+  KeyValue,
+  StoreEvent,
+  StoreOp,
+  TxnOp,
+} from "../control/datastore/messages.ts";
 import { OpIds } from "../control/datastore/pending-ops.ts";
 import type { LogOutput } from "../control/log.ts";
 import { MonotonicClock, SystemRng } from "../io/clock.ts";
@@ -112,17 +119,21 @@ export class CalicoClient {
 
   /** Keys as they stand. @throws PodloomError PL_ETCD_UNAVAILABLE, StoreError */
   async range(range: KeyRange): Promise<readonly KeyValue[]> {
+    return (await this.#asked(() => this.#transport.range(range))).kvs;
+  }
+
+  /** A write that no engine has. Answers whether the compares held. @throws PodloomError PL_ETCD_UNAVAILABLE, StoreError */
+  async txn(compares: readonly Compare[], success: readonly TxnOp[]): Promise<boolean> {
+    return (await this.#asked(() => this.#transport.txn(compares, success, []))).succeeded;
+  }
+
+  async #asked<T>(ask: () => Promise<T>): Promise<T> {
     try {
-      return (await this.#transport.range(range)).kvs;
+      return await ask();
     } catch (thrown) {
       const away = thrown instanceof StoreError && ["unavailable", "timeout"].includes(thrown.reason);
       throw away ? unavailable(`${this.#endpoints}: the store cannot be reached: ${thrown.message}`) : thrown;
     }
-  }
-
-  /** For writes that no engine has. */
-  get transport(): EtcdTransport {
-    return this.#transport;
   }
 
   async close(): Promise<void> {

@@ -100,7 +100,7 @@ export async function deleteHandle(client: CalicoClient, id: string, revision: s
   const key = handleKey(id);
   const same: Compare = { key, target: "mod", op: "equal", operand: Number(revision) };
   const range = { key, rangeEnd: undefined };
-  return (await client.transport.txn([same], [{ t: "delete", range }], [])).succeeded;
+  return client.txn([same], [{ t: "delete", range }]);
 }
 
 /** Closes the datastore, or opens it again: Felix and the CNI plugins wait meanwhile. @throws PodloomError PL_RESOURCE */
@@ -138,7 +138,9 @@ export async function configureIpam(client: CalicoClient, change: Partial<IpamCo
         : { key: IPAM_CONFIG_KEY, target: "mod", op: "equal", operand: kv.modRevision };
     const value = encodeUtf8(emitIpamConfig(wanted.value));
     const put = { t: "put", key: IPAM_CONFIG_KEY, value, lease: NO_LEASE } as const;
-    if ((await client.transport.txn([same], [put], [])).succeeded) return;
+    if (await client.txn([same], [put])) return;
   }
-  throw new PodloomError("PL_IPAM", "the configuration changes faster than it can be replaced");
+  throw new PodloomError("PL_IPAM", "the configuration changes faster than it can be replaced", {
+    remedy: "Try again when nobody else changes it.",
+  });
 }

@@ -284,7 +284,8 @@ export class Reflector {
         this.#backoff.reset();
         this.#phase = { ...phase, created: true };
         this.#setStatus("Synced");
-        if (phase.resumed) this.#emitOp(this.#witness.ask(this.#items.values(), this.#revision, now));
+        if (phase.resumed && this.#items.size > 0)
+          this.#emitOp(this.#witness.ask(this.#items.values(), this.#revision, now));
         return true;
       case "watchEvents":
         if (this.#isOther(event.header)) return this.#relist(now);

@@ -1,4 +1,5 @@
 // One TCP connection of a session: dialled or taken, written, read, closed. Tells its owner what happens, each end once.
+import { closeSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import type { Ipv4Addr } from "../../base/ipv4-addr.ts";
 import type { ConnId } from "../../routing/bgp/session/peer-messages.ts";
@@ -36,7 +37,7 @@ export interface DialOptions extends Ends {
   readonly localHost: string;
   readonly remoteHost: string;
   readonly port: number;
-  /** The socket to use, a descriptor with options that Node cannot set; undefined: any. Taken over, unless this throws. */
+  /** The socket to use, a descriptor with options that Node cannot set; undefined: any. Taken over in any case. */
   readonly fd: number | undefined;
   /** It signs what it says. */
   readonly signed: boolean;
@@ -182,6 +183,11 @@ export class TcpConnection implements Ends {
 
 /** A socket that signs, given to Node before it is connected. */
 function socketOf(fd: number): Socket {
-  // Not known to the types: reading begins when it is connected, not now.
-  return new Socket({ fd, readable: true, writable: true, manualStart: true } as object);
+  try {
+    // Not known to the types: reading begins when it is connected, not now.
+    return new Socket({ fd, readable: true, writable: true, manualStart: true } as object);
+  } catch (thrown) {
+    closeSync(fd);
+    throw thrown;
+  }
 }

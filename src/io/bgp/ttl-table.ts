@@ -24,7 +24,7 @@ export class TtlTable {
     if (this.#hops.size > 0) listener.answerFully(this.#ttl());
   }
 
-  /** Changes one. When that fails, the neighbour's calls are not taken. @throws PodloomError PL_BGP_TTL */
+  /** Changes one. When that fails, the neighbour's calls are taken only if their TTL can be bounded all the same. @throws PodloomError PL_BGP_TTL */
   set(remote: Ipv4Addr, hops: number | undefined, listeners: readonly BgpListener[]): void {
     if (hops === undefined) {
       this.#hops.delete(remote);

@@ -30,6 +30,7 @@ export type CalicoVersion = "3.31" | "3.32" | "3.33";
 const VXLAN_PORT = 4789;
 const VXLAN_VNI = 4096;
 const ROUTE_REFRESH = "90s";
+const REFRESH_MIN_US = 1 * SEC_US;
 /** Between two looks at the tunnel devices. */
 const DEVICE_CHECK_US = 10 * SEC_US;
 /** Metric of a route to a pod, from 3.32 on. */
@@ -76,6 +77,8 @@ export class Felix {
   /** Grows with every change of what is behind which node. */
   #l3Version = 0;
   #datastoreReady = true;
+  /** Nodes that IPIP has not heard of yet, since the datastore is not ready. */
+  readonly #ipipWaits = new Set<string>();
   #refreshAt: Instant = NEVER;
   /** BIRD's looks at the table, Felix's at its tunnels, and what it hears of devices that go up or down. */
   readonly #birdScan: KernelWatch;
@@ -259,6 +262,8 @@ export class Felix {
       for (const watch of this.#watches) watch.disregard();
       return;
     }
+    for (const name of this.#ipipWaits) this.ipip.onNode(name, this.#nodes.get(name));
+    this.#ipipWaits.clear();
     if (this.#devicesStale) this.#followConfig(now);
     const changes = this.#l3.flush();
     this.#l3Version += changes.replaced.length + changes.deleted.length;
@@ -320,7 +325,8 @@ export class Felix {
   /** Between two looks for what somebody has changed: `routeRefreshInterval`, of which 0 means never. */
   #refreshUs(): number {
     const sec = goDurationSec(this.config.routeRefreshInterval ?? ROUTE_REFRESH);
-    return sec === undefined || sec === 0 ? NEVER : sec * SEC_US;
+    // Whatever stands in the store, no node does nothing else.
+    return sec === undefined || sec === 0 ? NEVER : Math.max(sec * SEC_US, REFRESH_MIN_US);
   }
 
   /** Devices that there are become what the configuration says by now. */
@@ -361,7 +367,8 @@ export class Felix {
     else this.#nodes.set(name, node);
     this.#devicesStale = true;
     this.#vxlan?.onNode(name, node);
-    this.ipip.onNode(name, node);
+    if (this.#datastoreReady) this.ipip.onNode(name, node);
+    else this.#ipipWaits.add(name);
   }
 
   /** A VTEP that comes late is told all that is known. */

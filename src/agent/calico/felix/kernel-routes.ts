@@ -10,8 +10,6 @@ export class KernelRoutes {
   readonly #host: Netns;
   readonly #table: RouteTable;
   readonly #wanted = new Map<string, KernelRoute>();
-  /** Wanted, and without a device. */
-  readonly #waiting = new Set<string>();
 
   constructor(host: Netns) {
     this.#host = host;
@@ -34,9 +32,7 @@ export class KernelRoutes {
       this.#put(change.route);
       return;
     }
-    const key = formatPrefix(change.dst);
-    this.#wanted.delete(key);
-    this.#waiting.delete(key);
+    this.#wanted.delete(formatPrefix(change.dst));
     this.#table.del({ dst: change.dst });
   }
 
@@ -55,15 +51,9 @@ export class KernelRoutes {
   }
 
   #put(route: KernelRoute): void {
-    const key = formatPrefix(route.dst);
     const spec = this.#specOf(route);
-    if (spec === undefined) {
-      this.#waiting.add(key);
-      this.#table.del({ dst: route.dst });
-      return;
-    }
-    this.#waiting.delete(key);
-    this.#table.replace(spec);
+    if (spec === undefined) this.#table.del({ dst: route.dst });
+    else this.#table.replace(spec);
   }
 
   /** By the next hops whose devices are there, as long as there is one. */

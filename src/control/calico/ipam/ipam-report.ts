@@ -23,25 +23,34 @@ export function parseIpamReport(text: string): Result<IpamReport, string> {
     return err("no report of `ipam check`: it has no `allocations`");
   }
   const leaked = new Map<Ipv4Addr, AllocationBelief>();
+  const inUse = new Set<Ipv4Addr>();
   for (const [name, list] of Object.entries(report["allocations"])) {
     if (!Array.isArray(list)) return err(`allocations of ${name} are no list`);
     for (const entry of list as unknown[]) {
       const read = readAllocation(entry);
       if (read === undefined) return err(`an allocation of ${name} cannot be read`);
-      if (!read.inUse) leaked.set(read.addr, read.belief);
+      if (read.inUse) inUse.add(read.addr);
+      else leaked.set(read.addr, read.belief);
     }
   }
+  for (const addr of inUse) leaked.delete(addr);
   const leakedHandles = new Map<string, string>();
   const handles = report["leakedHandles"] ?? [];
   if (!Array.isArray(handles)) return err("`leakedHandles` is no list");
   for (const handle of handles as unknown[]) {
-    if (!isPlainObject(handle) || typeof handle["ID"] !== "string" || typeof handle["Revision"] !== "string")
-      return err("a leaked handle cannot be read");
-    leakedHandles.set(handle["ID"], handle["Revision"]);
+    const id = isPlainObject(handle) ? textOf(handle, "ID") : "";
+    const revision = isPlainObject(handle) ? textOf(handle, "Revision") : "";
+    // No key has revision 0: to etcd it would mean one that is not there.
+    if (id === "" || !/^[1-9]\d{0,14}$/.test(revision)) return err("a leaked handle cannot be read");
+    leakedHandles.set(id, revision);
   }
+  const clusterGUID = textOf(report, "clusterGUID");
+  const clusterInformationRevision = textOf(report, "clusterInformationRevision");
+  if (clusterGUID === "" || clusterInformationRevision === "")
+    return err("it does not say of which cluster it is");
   return ok({
-    clusterGUID: textOf(report, "clusterGUID"),
-    clusterInformationRevision: textOf(report, "clusterInformationRevision"),
+    clusterGUID,
+    clusterInformationRevision,
     leaked,
     leakedHandles,
   });
@@ -52,13 +61,22 @@ export function leakedInAll(reports: readonly IpamReport[]): Pick<IpamReport, "l
   const [last, ...others] = reports.toReversed();
   if (last === undefined) return { leaked: new Map(), leakedHandles: new Map() };
   return {
-    leaked: new Map([...last.leaked].filter(([addr]) => others.every(({ leaked }) => leaked.has(addr)))),
+    leaked: new Map(
+      [...last.leaked].filter(([addr, belief]) =>
+        others.every(({ leaked }) => isSameBelief(leaked.get(addr), belief)),
+      ),
+    ),
     leakedHandles: new Map(
       [...last.leakedHandles].filter(([id, revision]) =>
         others.every(({ leakedHandles }) => leakedHandles.get(id) === revision),
       ),
     ),
   };
+}
+
+/** Calicoctl compares addresses alone; one that was given anew between two reports may be about to be used. */
+function isSameBelief(a: AllocationBelief | undefined, b: AllocationBelief): boolean {
+  return a !== undefined && a.handle === b.handle && a.sequenceNumber === b.sequenceNumber;
 }
 
 function readAllocation(
