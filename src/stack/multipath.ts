@@ -9,7 +9,7 @@
 // One that is dead owns nothing (its bound is -1), and the others' stretches grow; so flows move only where they must.
 import type { Ipv4Addr } from "../base/ipv4-addr.ts";
 import type { NetDevice } from "./net-device.ts";
-import type { Route } from "./route.ts";
+import type { Route, RouteScope } from "./route.ts";
 
 /** What tells one next hop of a route from another. */
 export interface NextHop {
@@ -27,7 +27,7 @@ const NONE = -1;
 
 /** Who knows the addresses of devices: the namespace. */
 interface SourceAddresses {
-  selectAddress(dev: NetDevice, target: Ipv4Addr): Ipv4Addr;
+  selectAddress(dev: NetDevice, target: Ipv4Addr, scope: RouteScope): Ipv4Addr;
 }
 
 /** What of a route all its next hops have in common. */
@@ -73,7 +73,7 @@ export class Multipath {
       const bound = this.#bounds[i] as number;
       if (bound === NONE) continue;
       const path = this.paths[i] as Route;
-      const own = addresses.selectAddress(path.dev as NetDevice, path.via ?? 0);
+      const own = addresses.selectAddress(path.dev as NetDevice, path.via ?? 0, path.scope);
       const score = (own === src ? 2 : 0) + (hash <= bound ? 1 : 0);
       if (score <= bestScore) continue;
       best = path;

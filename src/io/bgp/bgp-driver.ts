@@ -22,7 +22,10 @@ const PROGRESS_MS = 1000;
 const STOP_BOUND_MS = 2000;
 
 /** An output that is not about TCP. */
-export type OtherOutput = Exclude<SpeakerOutput, { readonly t: "dial" | "send" | "close" | "password" }>;
+export type OtherOutput = Exclude<
+  SpeakerOutput,
+  { readonly t: "dial" | "send" | "close" | "password" | "ttlSecurity" }
+>;
 
 export interface BgpDriverOptions {
   readonly speaker: SpeakerEngine;

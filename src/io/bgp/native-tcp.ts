@@ -38,7 +38,7 @@ export class NativeTcp {
     const remedy =
       errno === constants.errno.EMFILE
         ? "The process has too many files open: raise its limit (ulimit -n)."
-        : undefined;
+        : `Free memory or files of this machine, or ${this.#need.without}.`;
     throw new PodloomError(this.#need.code, `there is no socket to be had for BGP: ${errnoName(errno)}`, {
       remedy,
     });

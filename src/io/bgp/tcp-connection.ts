@@ -1,6 +1,6 @@
 // One TCP connection of a session: dialled or taken, written, read, closed. Tells its owner what happens, each end once.
 import { closeSync } from "node:fs";
-import { connect, Socket } from "node:net";
+import { connect, Socket, type TcpNetConnectOpts } from "node:net";
 import type { Ipv4Addr } from "../../base/ipv4-addr.ts";
 import type { ConnId } from "../../routing/bgp/session/peer-messages.ts";
 import { describeTcpError, type Whereabouts } from "./tcp-error-text.ts";
@@ -60,7 +60,7 @@ export class TcpConnection implements Ends {
     const { localHost, remoteHost, port, fd, signed } = options;
     const where = { host: remoteHost, port, localAddress: localHost };
     const socket = fd === undefined ? connect(where) : socketOf(fd);
-    if (fd !== undefined) socket.connect(where);
+    if (fd !== undefined) connectOwn(socket, where);
     const at = { host: remoteHost, port, localHost, signed };
     const connection = new TcpConnection(conn, options, socket, events, at);
     connection.#state = "dialling";
@@ -181,7 +181,17 @@ export class TcpConnection implements Ends {
   }
 }
 
-/** A socket that signs, given to Node before it is connected. */
+/** Dials with a socket of ours. */
+function connectOwn(socket: Socket, where: TcpNetConnectOpts): void {
+  try {
+    socket.connect(where);
+  } catch (thrown) {
+    socket.destroy();
+    throw thrown;
+  }
+}
+
+/** A socket with options that Node cannot set, given to it before it is connected. */
 function socketOf(fd: number): Socket {
   try {
     // Not known to the types: reading begins when it is connected, not now.

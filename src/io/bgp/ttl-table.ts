@@ -8,6 +8,8 @@ import type { TcpTtl } from "./tcp-ttl.ts";
 export class TtlTable {
   readonly #ttl: () => TcpTtl;
   readonly #hops = new Map<Ipv4Addr, number>();
+  /** Those of whom a listening socket was not told. */
+  readonly #unchecked = new Set<Ipv4Addr>();
 
   /** @param ttl throws PL_BGP_TTL where there is none */
   constructor(ttl: () => TcpTtl) {
@@ -24,21 +26,25 @@ export class TtlTable {
     if (this.#hops.size > 0) listener.answerFully(this.#ttl());
   }
 
-  /** Changes one. When that fails, the neighbour's calls are taken only if their TTL can be bounded all the same. @throws PodloomError PL_BGP_TTL */
+  /** Changes one. When that fails, the neighbour's calls are not taken until another change succeeds. @throws PodloomError PL_BGP_TTL */
   set(remote: Ipv4Addr, hops: number | undefined, listeners: readonly BgpListener[]): void {
+    this.#unchecked.delete(remote);
     if (hops === undefined) {
       this.#hops.delete(remote);
       return;
     }
     this.#hops.set(remote, hops);
+    this.#unchecked.add(remote);
     for (const listener of listeners) listener.answerFully(this.#ttl());
+    this.#unchecked.delete(remote);
   }
 
   /**
-   * Is this call to be taken? Whoever is too far away has had it answered by the kernel, and is not heard from here on: its session
-   * does not come up, for want of an OPEN.
+   * Is this call to be taken? Whoever is too far away has had it answered by the kernel, and is not heard from here on. What it has
+   * said before this call was taken is heard: an OPEN, say, but its session ends with the hold time.
    */
   admits(remote: Ipv4Addr, socket: Socket): boolean {
+    if (this.#unchecked.has(remote)) return false;
     const hops = this.#hops.get(remote);
     if (hops === undefined) return true;
     try {

@@ -116,10 +116,10 @@ function extNextHop(open: OpenMessage, family: Family): boolean {
 /**
  * Interval of KEEPALIVEs before jitter, in seconds: a third of the hold time, at least 1; 0 for none. @rfc 4271#4.4
  *
- * @param askedSec sooner than that; later is not taken, since a lost message would end the session
+ * @param askedSec sooner than that, from 1; later is not taken, since a lost message would end the session
  */
 export function keepaliveTimeSec(holdTimeSec: number, askedSec?: number): number {
   if (holdTimeSec === 0) return 0;
   const thirdSec = Math.max(1, Math.floor(holdTimeSec / 3));
-  return askedSec === undefined ? thirdSec : Math.min(askedSec, thirdSec);
+  return askedSec === undefined || askedSec < 1 ? thirdSec : Math.min(askedSec, thirdSec);
 }

@@ -120,4 +120,6 @@ test("refresh, graceful restart and hold time", () => {
   expect([0, 3, 4, 90, 65535].map((hold) => keepaliveTimeSec(hold))).toEqual([0, 1, 1, 30, 21845]);
   expect([1, 30, 31].map((asked) => keepaliveTimeSec(90, asked))).toEqual([1, 30, 30]);
   expect(keepaliveTimeSec(0, 5)).toBe(0);
+  // BIRD takes 0 for nothing said.
+  expect(keepaliveTimeSec(90, 0)).toBe(30);
 });
