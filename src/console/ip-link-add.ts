@@ -1,7 +1,6 @@
 // `ip link add` and `ip link del`: bridges, pairs of veth, and VXLAN devices on a UDP port that the node has open. What an agent has
 // made cannot be deleted from under it, and the names that agents use are theirs.
 import { MAC_ZERO, randomMac } from "../base/mac-addr.ts";
-import { err } from "../base/result.ts";
 import type { Instant } from "../base/time.ts";
 import { Bridge } from "../stack/bridge.ts";
 import { vethPair } from "../stack/veth.ts";
@@ -72,16 +71,15 @@ function makeVeth(link: NewLink, words: readonly string[], cx: CommandContext, n
   const complaint = readWords(rest, LINK, peer);
   if (complaint !== undefined) return complaint;
   const { netns, rng } = cx;
-  const name = newName(netns, link.name, "veth");
+  // The kernel makes the peer first.
+  const peerName = newName(netns, peer.name, "veth");
+  if (!peerName.ok) return peerName.error;
+  const name = newName(netns, link.name, "veth", peerName.value);
   if (!name.ok) return name.error;
   const refused = checkMtu(link, "Invalid argument") ?? checkMtu(peer, "Invalid argument");
   if (refused !== undefined) return refused;
   const { mac = randomMac(rng), mtuBytes = MTU_BYTES } = link;
   const { mac: peerMac = randomMac(rng), mtuBytes: peerMtuBytes = MTU_BYTES } = peer;
-  // The kernel makes the peer first.
-  const peerName =
-    peer.name === name.value ? err(netlinkRefusal("File exists")) : newName(netns, peer.name, "veth");
-  if (!peerName.ok) return peerName.error;
   const [near, far] = vethPair(netns.ctx, name.value, peerName.value, mac, peerMac, mtuBytes);
   far.mtuBytes = peerMtuBytes;
   settle(netns, far, peer, now);

@@ -158,7 +158,7 @@ const SELECTION: Grammar<NeighSelection> = {
       if (word !== "all" && !Object.hasOwn(STATES, word) && !PASSING.includes(word)) {
         return wrongArgument(word, "nud state is bad");
       }
-      selection.state = word;
+      selection.state = (Object.hasOwn(STATES, word) ? (STATES[word] as string) : word).toLowerCase();
       return undefined;
     }),
     ...["proxy", "unused", "master", "vrf", "nomaster", "protocol"].map((name) =>

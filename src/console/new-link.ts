@@ -56,15 +56,20 @@ export const MTU_BYTES = 1500;
 const MTU_MIN_BYTES = 68;
 const MTU_MAX_BYTES = 65_535;
 
-/** The name of a new device: the one that was given, or the first free one of its kind. @returns why it cannot have it */
-export function newName(netns: Netns, given: string | undefined, kind: string): Result<string, Printed> {
+/** The name of a new device: the one that was given, or the first free one of its kind. @param taken by a device that is being made beside it @returns why it cannot have it */
+export function newName(
+  netns: Netns,
+  given: string | undefined,
+  kind: string,
+  taken?: string,
+): Result<string, Printed> {
   if (given === undefined) {
     let n = 0;
-    while (netns.device(`${kind}${n}`) !== undefined) n++;
+    while (netns.device(`${kind}${n}`) !== undefined || `${kind}${n}` === taken) n++;
     return ok(`${kind}${n}`);
   }
   if (given.length > NAME_MAX) return err(netlinkRefusal("Attribute failed policy validation"));
-  if (netns.device(given) !== undefined) return err(netlinkRefusal("File exists"));
+  if (netns.device(given) !== undefined || given === taken) return err(netlinkRefusal("File exists"));
   if (AGENTS_NAMES.test(given)) {
     return err({ stderr: `Error: ${given} is a name for devices of the node's agent.\n`, exitCode: 2 });
   }

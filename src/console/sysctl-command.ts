@@ -86,7 +86,9 @@ function isLetter(text: string): text is Letter {
   return Object.values(LONG).includes(text as Letter);
 }
 
+/** Undefined also for a group that is repeated: ours goes back on itself, and such a pattern might keep the node busy for ever. */
 function readPattern(text: string): RegExp | undefined {
+  if (/\)[*+?{]/.test(text)) return undefined;
   try {
     return new RegExp(text);
   } catch {

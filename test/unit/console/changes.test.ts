@@ -95,6 +95,30 @@ test("a VXLAN device on a port that is not open says which one is; its name may 
   }
 });
 
+test("a pair of veth whose names nobody gives, or one alone", () => {
+  const names = (): string[] => ["veth0", "veth1"].filter((name) => scene.netns.device(name) !== undefined);
+  expect(scene.run("ip link add veth0 type veth")).toEqual({
+    text: "RTNETLINK answers: File exists\n",
+    exitCode: 2,
+  });
+  expect(names()).toEqual([]);
+  expect(scene.run("ip link add type veth").exitCode).toBe(0);
+  expect(names()).toEqual(["veth0", "veth1"]);
+  scene.run("ip link del veth0");
+  expect(scene.run("ip link add type veth peer name veth0").exitCode).toBe(0);
+  expect(names()).toEqual(["veth0", "veth1"]);
+});
+
+test("neighbours are flushed by the number of a state as by its name", () => {
+  scene.run("ip neigh add 10.0.0.9 lladdr 02:00:00:00:00:09 dev e0 nud permanent");
+  scene.run("ip neigh flush all nud 128");
+  expect(scene.run("ip neigh show 10.0.0.9").text).toBe("");
+});
+
+test("a pattern of sysctl that could go on for ever is none", () => {
+  expect(scene.run("sysctl -a -r (.+)+(.+)+!").exitCode).not.toBe(0);
+});
+
 test("what a command has made it may delete, and nothing else", () => {
   expect(says("ip link del vx", 2)).toMatch(/^Error: deleting vx, .* is not emulated\.\n$/);
   says("ip link add x0 type vxlan id 5 dstport 8472");
